@@ -1,0 +1,25 @@
+"""The A/A control: the strawman against its twin. It stays at 1, or no ratio of that commit is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from remeasure.contracts import Case
+from remeasure.records import TWIN_SUFFIX
+
+from .measured import Tracked, absent, bound, cost_ratios, declare, tracked_cases
+
+
+def numbers(cases: Iterable[Case]) -> Iterator[Tracked]:
+    for case in cases:
+        base = next((arm for arm in case.arms if arm.role == "strawman"), case.arms[0])
+        for metric in case.timed:
+            ratios = bound(cost_ratios, metric.name, TWIN_SUFFIX, base.name, metric.better)
+            yield Tracked(case.id, f"{metric.name}, A/A", f"of {base.name}", ratios)
+
+
+globals().update(declare(numbers(tracked_cases())))
+
+
+def __getattr__(name: str) -> Callable[..., object]:
+    return absent(name)

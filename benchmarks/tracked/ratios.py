@@ -1,0 +1,28 @@
+"""What an arm costs for one that the strawman of its case costs: times, simulated times and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from remeasure.contracts import Case
+
+from .measured import Tracked, absent, bound, cost_ratios, declare, honest, strawman, tracked_cases
+
+KINDS = ("time", "virtual-time", "count")
+
+
+def numbers(cases: Iterable[Case]) -> Iterator[Tracked]:
+    for case in cases:
+        for metric in (metric for metric in case.metrics if metric.kind in KINDS):
+            for arm in honest(case):
+                base = strawman(case, arm)
+                if base:
+                    ratios = bound(cost_ratios, metric.name, arm.name, base.name, metric.better)
+                    yield Tracked(case.id, f"{metric.name}, {arm.name}", f"of {base.name}", ratios)
+
+
+globals().update(declare(numbers(tracked_cases())))
+
+
+def __getattr__(name: str) -> Callable[..., object]:
+    return absent(name)

@@ -1,0 +1,79 @@
+"""From the records of a selection to a report and its page, for `run`, `report`, `show` and `compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .places import Places, shown
+
+if TYPE_CHECKING:
+    from ..blocks import Planned
+    from ..judgement import Report
+    from ..records import Record
+    from ..store import Store
+    from .options import Selection
+
+
+def build(
+    selected: Selection, planned: Sequence[Planned], store: Store, where: Places, *, releasing: bool = False
+) -> Report:
+    """Judge what is finished of the planned blocks; of a case with none, what older code gave."""
+    keys = [item.block.key for item in planned]
+    records = [store.read(key) for key in keys if store.has(key)]
+    have = {(record.system, record.case) for record in records}
+    lack = {(item.block.system, item.block.case) for item in planned} - have
+    if lack:
+        records += [
+            record for record in store.read_all(selected.profile) if (record.system, record.case) in lack
+        ]
+    return judge(selected, records, store, where, releasing=releasing)
+
+
+def judge(
+    selected: Selection, records: list[Record], store: Store, where: Places, *, releasing: bool = False
+) -> Report:
+    from ..judge import build_report
+    from ..registry import registry
+
+    return build_report(
+        registry(),
+        records,
+        store.environments,
+        selected.profile,
+        latest(where),
+        selected.as_dict(),
+        releasing=releasing,
+    )
+
+
+def write(report: Report, where: Places) -> str:
+    """Write the page; returns where it is, as a person here would type it."""
+    from ..report import render
+
+    return shown(next(path for path in render(report, where.site) if path.name == "index.html"))
+
+
+def latest(where: Places) -> dict[str, Any] | None:
+    """The committed release's `latest.json`; None where nothing was released."""
+    import msgspec
+
+    from ..release import LATEST, read_latest
+
+    path = where.releases / LATEST
+    if not path.exists():
+        return None
+    plain: dict[str, Any] = msgspec.to_builtins(read_latest(path))
+    return plain
+
+
+def release(report: Report, where: Places) -> list[Path]:
+    """Write `latest.json`, the schemas of what is published, and in a checkout README's tables."""
+    from ..release import read_latest, update_readme, write_release, write_schemas
+
+    path = write_release(report, where.releases)
+    written = [path, *write_schemas(where.releases / "schemas")]
+    if where.root and update_readme(where.root / "README.md", read_latest(path)):
+        written.append(where.root / "README.md")
+    return written

@@ -1,0 +1,122 @@
+"""`remeasure run`: measure what is not measured yet, then judge and write the page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import console, exits, fail_on, options, reporting
+from .places import places
+from .progress import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..blocks import Planned
+    from ..judgement import Report
+    from ..records import Record
+    from ..runner import Outcome
+    from ..store import Store
+
+
+def run(
+    profile: options.Profile = options.DEFAULT_PROFILE,
+    system: options.Systems = None,
+    case: options.Cases = None,
+    claim: options.Claims = None,
+    tag: options.Tags = None,
+    seed: options.Seeds = None,
+    set_: options.Settings = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", "-j", min=1, help="Blocks side by side; blocks that time run alone anyway."),
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option("--budget", metavar="TIME", help="Begin nothing after e.g. 90s, 10m or 2h.")
+    ] = None,
+    fail_on_: Annotated[
+        str | None,
+        typer.Option(
+            "--fail-on", metavar="VERDICTS", help="Exit 3 on these verdicts, e.g. contradicted,invalid."
+        ),
+    ] = None,
+    results: options.Results = None,
+    out: options.Out = None,
+    json: options.Json = False,
+) -> None:
+    """Measure, judge, and write the page. What is finished is not measured again: say the same to go on."""
+    from ..executors.local import LocalExecutor
+    from ..registry import registry
+    from ..runner import run as run_blocks
+    from ..store import Store
+
+    words = fail_on.parse(fail_on_)
+    budget_s = None if budget is None else options.seconds(budget)
+    where = places(results, out)
+    found, store = registry(), Store(where.results)
+    selected = options.selection(profile, system, case, claim, tag, seed, set_)
+    planned = selected.plan(found, store)
+    executor = LocalExecutor(jobs)
+    cut_short: list[Record] = []
+    try:
+        with shown(planned, executor.jobs) as progress:
+            outcome = run_blocks(
+                planned,
+                store,
+                executor,
+                progress=progress,
+                budget_s=budget_s,
+                on_record=lambda record: cut_short.append(record) if record.budget_ended else None,
+            )
+    except KeyboardInterrupt:
+        raise typer.Exit(_interrupted(planned, store)) from None
+    report = reporting.build(selected, planned, store, where)
+    page = reporting.write(report, where)
+    if json:
+        console.as_json(
+            {
+                "done": [block.key for block in outcome.done],
+                "cached": [block.key for block in outcome.cached],
+                "failed": [block.key for block in outcome.failed],
+                "not_started": [block.key for block in outcome.not_started],
+                "page": page,
+                "claims": report.claims,
+            }
+        )
+    else:
+        console.summary(report)
+    typer.echo(f"The page is {page}.", err=json)
+    raise typer.Exit(_code(outcome, cut_short, report, words))
+
+
+def _code(outcome: Outcome, cut_short: Sequence[Record], report: Report, words: frozenset[str]) -> int:
+    """The exit code, and a line for each thing that is not as asked for."""
+    code = exits.OK
+    if outcome.not_started or cut_short:
+        console.note(
+            f"The budget ended; blocks not begun: {len(outcome.not_started)}, cut short: {len(cut_short)}. "
+            "Say the same again to go on."
+        )
+        code = exits.BUDGET_ENDED
+    hit = [claim for claim in report.claims if claim.verdict.word in words]
+    if hit:
+        console.note(
+            "--fail-on: " + ", ".join(f"{claim.system}/{claim.id} is {claim.verdict.word}" for claim in hit)
+        )
+        code = exits.FAIL_ON
+    if outcome.failed:
+        console.note(
+            f"Blocks that failed: {len(outcome.failed)}. The page shows why; the same call tries them again."
+        )
+        code = exits.BLOCK_FAILED
+    return code
+
+
+def _interrupted(planned: Sequence[Planned], store: Store) -> int:
+    kept = sum(store.has(item.block.key) for item in planned)
+    console.note(
+        f"remeasure: interrupted; {kept} of {len(planned)} blocks are finished and kept. "
+        "Say the same again to go on."
+    )
+    return exits.INTERRUPTED

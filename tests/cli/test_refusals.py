@@ -1,0 +1,102 @@
+"""Bad input is one sentence and exit code 2: it names the file and says what to do, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from toy.env import use_toy
+
+from .conftest import Cli, is_refusal
+
+ONE = ("--system", "toysys", "--case", "prediction", "--seed", "1")
+
+
+def a_record(tmp_path: Path) -> Path:
+    (path,) = (tmp_path / "remeasure-results" / "runs" / "toysys" / "prediction").glob("*.json")
+    return path
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def foreign_version(path: Path) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 99}))
+
+
+def unknown_key(path: Path) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), "surprise": 1}))
+
+
+@pytest.mark.parametrize("damage", [cut_short, foreign_version, unknown_key])
+def test_a_damaged_record_is_named_and_kept(cli: Cli, tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    assert cli("run", *ONE).code == 0
+    path = a_record(tmp_path)
+    damage(path)
+    before = path.read_bytes()
+    for command in ("run", "plan", "report"):
+        said = cli(command, *ONE)
+        assert is_refusal(said), command
+        assert path.name in said.err
+    assert path.read_bytes() == before
+
+
+def test_results_that_are_no_folder_are_refused(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("a file")
+    said = cli("run", *ONE, "--results", "results")
+    assert is_refusal(said)
+    assert "results" in said.err
+
+
+def test_a_page_that_cannot_be_written_is_refused_and_records_are_kept(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "site").write_text("a file")
+    said = cli("run", *ONE)
+    assert said.code == 2
+    assert "Traceback" not in said.err
+    assert a_record(tmp_path).is_file()
+
+
+def test_a_malformed_claims_file_is_named(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared_cache: Path
+) -> None:
+    import toy
+
+    package = tmp_path / "spoilt"
+    shutil.copytree(Path(toy.__file__).parent / "systems" / "toysys", package / "mine")
+    (package / "__init__.py").touch()
+    cases = package / "mine" / "cases.py"
+    cases.write_text(cases.read_text().replace("from ...datasets", "from toy.datasets"))
+    claims = package / "mine" / "claims.toml"
+    claims.write_text(claims.read_text().replace('kind = "ratio"', 'kind = "guess"', 1))
+    monkeypatch.syspath_prepend(tmp_path)
+    use_toy(monkeypatch, shared_cache)
+    monkeypatch.setenv("REMEASURE_SYSTEMS", "spoilt.mine")
+    for command in (["list"], ["claims"], ["run", "--system", "mine"], ["show", "mine/three-times-faster"]):
+        said = cli(*command)
+        assert is_refusal(said), command
+        assert "claims.toml" in said.err
+
+
+def test_a_release_that_is_damaged_is_named(cli: Cli, tmp_path: Path) -> None:
+    release = tmp_path / "remeasure-results" / "releases" / "latest.json"
+    release.parent.mkdir(parents=True)
+    release.write_text("{")
+    said = cli("compare")
+    assert is_refusal(said)
+    assert "latest.json" in said.err
+
+
+def test_an_uncommitted_tree_is_not_released(cli: Cli, tmp_path: Path) -> None:
+    assert cli("run", *ONE).code == 0
+    record = json.loads(a_record(tmp_path).read_text())
+    record["provenance"] |= {"commit": "f" * 40, "dirty": "d" * 64}
+    a_record(tmp_path).write_text(json.dumps(record))
+    said = cli("report", *ONE, "--release")
+    assert said.code == 2
+    assert "uncommitted" in said.err
+    assert not (tmp_path / "remeasure-results" / "releases" / "latest.json").exists()

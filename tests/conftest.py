@@ -1,0 +1,15 @@
+"""For every test: one thread, no colours, and properties that are the same each time they are searched."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+# Before numpy is imported anywhere: threads would make short tests wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["NO_COLOR"] = "1"
+
+# Shared machines are slow at times; a deadline would test the machine.
+settings.register_profile("steady", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("steady")

@@ -1,0 +1,155 @@
+"""asv's and pytest-benchmark's adapters: names in, samples out, nothing measured by a loop of their own."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from remeasure.contracts import Case
+from remeasure.overrides import at_profile
+from remeasure.records import TWIN_SUFFIX
+from remeasure.registry import registry
+from toy.env import use_toy
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def tracked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, ModuleType]]:
+    """The modules as asv imports them."""
+    use_toy(monkeypatch, tmp_path)
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    names = ("measured", "ratios", "quality", "control")
+    yield {name: importlib.import_module(f"tracked.{name}") for name in names}
+
+
+def toy_cases() -> list[Case]:
+    return [at_profile(case, "tiny", {}) for case in registry().system("toysys").cases.values()]
+
+
+def asv_calls(module: ModuleType, function: Any, cache: dict[str, Any]) -> Any:
+    """What asv does with a benchmark: set up, then run, both with what `setup_cache` returned."""
+    function.setup(cache)
+    return function(cache)
+
+
+def test_every_number_of_a_case_is_a_benchmark_and_lower_is_better(tracked: dict[str, ModuleType]) -> None:
+    measured = tracked["measured"]
+    cache = {case.id: measured._measured(case) for case in toy_cases()}
+    assert not [problem for problem in cache.values() if isinstance(problem, str)]
+    found = {
+        kind: measured.declare(tracked[kind].numbers(toy_cases()))
+        for kind in ("ratios", "quality", "control")
+    }
+    assert set(found["control"]) == {"track_toysys_loop_time__cpu_seconds_a_a"}
+    assert "track_toysys_loop_time__cpu_seconds_toy" in found["ratios"]
+    assert "track_toysys_queue_latency__p95_latency_shortest_service_1_s" in found["ratios"]
+    for functions in found.values():
+        for name, function in functions.items():
+            result = asv_calls(measured, function, cache)
+            assert result["number"] == 1
+            assert result["samples"] and all(map(math.isfinite, result["samples"])), name
+    fast = found["ratios"]["track_toysys_queue_latency__p95_latency_shortest_service_1_s"](cache)["samples"]
+    assert max(fast) < 1  # cheaper than the strawman
+    good, bad = (
+        found["quality"][f"track_toysys_prediction__accuracy_{arm}"](cache)["samples"]
+        for arm in ("own_and_group", "global_mean")
+    )
+    assert good < bad
+
+
+def test_negative_controls_are_not_tracked(tracked: dict[str, ModuleType]) -> None:
+    assert not [number for number in tracked["quality"].numbers(toy_cases()) if "peek" in number.what]
+
+
+def test_the_twin_is_part_of_what_is_measured(tracked: dict[str, ModuleType]) -> None:
+    (loop,) = (case for case in toy_cases() if case.name == "loop-time")
+    assert TWIN_SUFFIX in tracked["measured"]._measured(loop)["CPU seconds"]
+
+
+def test_a_case_that_this_commit_lacks_is_not_available_and_no_error(tracked: dict[str, ModuleType]) -> None:
+    for kind in ("ratios", "quality", "control"):
+        function = tracked[kind].track_a_case_of_tomorrow
+        with pytest.raises(NotImplementedError):
+            function.setup({})
+        with pytest.raises(AttributeError):
+            _ = tracked[kind].something_else
+
+
+def test_a_case_that_fails_fails_its_own_benchmarks(tracked: dict[str, ModuleType]) -> None:
+    functions = tracked["measured"].declare(tracked["ratios"].numbers(toy_cases()))
+    cache = {case.id: "RuntimeError: planted fault" for case in toy_cases()}
+    with pytest.raises(RuntimeError, match="planted fault"):
+        asv_calls(tracked["measured"], next(iter(functions.values())), cache)
+
+
+def test_names_are_unique_and_versions_explicit(tracked: dict[str, ModuleType]) -> None:
+    for kind in ("ratios", "quality", "control"):
+        names = [number.name for number in tracked[kind].numbers(toy_cases())]
+        assert len(names) == len(set(names))
+        assert all(function.version == "1" for function in tracked["measured"].declare(
+            tracked[kind].numbers(toy_cases())
+        ).values())  # fmt: skip
+
+
+def test_asv_finds_the_benchmarks_without_importing_models(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from asv_runner.discovery import list_benchmarks
+with open({str(tmp_path / "found.json")!r}, "w") as file:
+    list_benchmarks({str(BENCHMARKS / "tracked")!r}, file)
+print([name for name in ("torch", "lightgbm", "pytest") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment())
+    assert done.stdout.strip() == "[]", done.stderr
+    found = json.loads((tmp_path / "found.json").read_text())
+    expected = any("tracked" in case.tags for case in registry().cases())
+    assert bool(found) is expected
+    assert {one["type"] for one in found} <= {"track"}
+    assert {one["setup_cache_key"] for one in found} <= {found[0]["setup_cache_key"] if found else ""}
+
+
+def test_pytest_benchmark_shows_the_samples_that_measure_took(tmp_path: Path) -> None:
+    """On a session of its own, with a clock whose samples are known."""
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n"
+        "from replay import ReplayClock\n"
+        "CLOCK = ReplayClock()\n"
+        "@pytest.mark.benchmark(timer=CLOCK)\n"
+        "def test_it(benchmark):\n"
+        "    CLOCK.load([0.5, 0.25, 1.0])\n"
+        "    benchmark.pedantic(lambda: None, rounds=3)\n"
+    )
+    shown = tmp_path / "shown.json"
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "test_it.py",
+        "--benchmark-json",
+        shown,
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stdout
+    (benchmark,) = json.loads(shown.read_text())["benchmarks"]
+    assert benchmark["stats"]["data"] == [0.5, 0.25, 1.0]
+
+
+def environment() -> dict[str, str]:
+    """Own modules first, the toy left out."""
+    paths = [str(BENCHMARKS.parent / "src"), str(BENCHMARKS / "session")]
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("REMEASURE_")}
+    return {**kept, "PYTHONPATH": ":".join(paths), "OMP_NUM_THREADS": "1"}
