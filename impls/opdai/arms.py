@@ -130,19 +130,17 @@ COSTS = (
     ),
     Arm("ranker, 10 folds", "reference", Cost("ranker")),
     Arm("LightGCN", "reference", Cost("lightgcn")),
-    Arm("wide LightGCN", "reference", Cost("wide lightgcn")),
 )
 
 AFFORDABLE = {
     "itemcf-iuf": (1, 2, 4, 8),
-    "itemcf-iou": (1, 2, 4, 8),
     "usercf": (1, 2, 4, 8),
     "llr": (1, 2, 4, 8),
     "rp3beta": (1, 2, 4, 8),
     "swing": (1, 2, 4, 8),
+    "als": (1, 2, 4, 8),
     "gf-cf": (1, 2, 4),
     "ease": (1, 2, 4),
-    "als": (1, 2, 4, 8),
 }
 """Factors at which a pre-ranker takes minutes rather than hours or more memory than a laptop has."""
 

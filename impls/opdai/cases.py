@@ -94,7 +94,6 @@ def ranking_case(
     )(declared)
 
 
-STANDARD_AND_FULL = {"standard": At(seeds=THREE), "full": At(seeds=THREE)}
 ONE_SEED = {"standard": At(seeds=(2022,)), "full": At(seeds=THREE)}
 SMOKE_ONE = {"smoke": At(seeds=(2022,), set=SMOKE, evidence="scaled")}
 
@@ -102,21 +101,21 @@ ranking = ranking_case(
     "ranking",
     "How good is the ranking of t1's official lists, from one simple model to the whole system?",
     RANKING,
-    {**SMOKE_ONE, **STANDARD_AND_FULL},
+    {**SMOKE_ONE, "standard": At(seeds=THREE), "full": At(seeds=THREE)},
     request=T1,
 )
 ranking_s3 = ranking_case(
     "ranking-s3",
     "The same systems, frozen, on a second complete market: s3 as the target, all others merged with it.",
     RANKING,
-    STANDARD_AND_FULL,
+    ONE_SEED,
     request=S3,
 )
 ranking_t2 = ranking_case(
     "ranking-t2",
     "The same systems, frozen, on t2, whose official lists are not published here: lists resampled by their law.",
     RANKING,
-    STANDARD_AND_FULL,
+    ONE_SEED,
     request=T2,
 )
 sources = ranking_case(
@@ -218,6 +217,7 @@ def prerank_speed(arm: Arm, data: Any, seed: int) -> Callable[[], None]:
 @case(
     dataset="xmrec",
     request=replace(T1, scale="smoke"),
+    simulated=True,
     arms=ITEMCF_FORMS,
     metrics=(FIT_AND_SCORE,),
     profiles={
@@ -254,9 +254,9 @@ def itemcf_forms(arm: Arm, data: Any, seed: int) -> Callable[[], None]:
     arms=INFERENCE,
     metrics=(INFERENCE_TIME,),
     profiles={
-        "tiny": At(seeds=(0,), rounds=2, set={**TINY, "users": 40}, evidence="scaled"),
-        "asv": At(seeds=(0, 1, 2), rounds=10, set={**TINY, "users": 40}, evidence="scaled"),
-        "smoke": At(seeds=(0, 1, 2), rounds=10, set={**SMOKE, "users": 100}, evidence="scaled"),
+        "tiny": At(seeds=(0,), rounds=2, set={**TINY, "users": 40, "trained_on": 40}, evidence="scaled"),
+        "asv": At(seeds=(0, 1, 2), rounds=10, set={**TINY, "users": 40, "trained_on": 40}, evidence="scaled"),
+        "smoke": At(seeds=(0, 1, 2), rounds=10, set={"scale": "smoke"}),
         "standard": At(seeds=(0, 1, 2), rounds=10),
         "full": At(seeds=(0, 1, 2), rounds=10),
     },
@@ -292,7 +292,8 @@ def stage_cost(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]
 
 @case(
     dataset="xmrec",
-    request=T1,
+    request=replace(T1, scale="tiny"),
+    simulated=True,
     arms=GROWTH,
     metrics=(FIT_AND_SCORE, PEAK_MB),
     profiles={

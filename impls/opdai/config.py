@@ -118,15 +118,17 @@ class Inference:
     """Who walks the trees: LightGBM, or the tables of `bag.py`."""
     users: int = 500
     """Lists scored in a round."""
+    trained_on: int = 200
+    """Lists that the bag is trained on: what it costs to walk a tree does not depend on how it was grown."""
     system: TwoStage = field(default_factory=lambda: TwoStage(embedding=None, wide_embedding=None))
-    """Whose first stage and ranker make the bag (trained on the same lists; only speed is measured)."""
+    """Whose first stage and ranker make the bag; only its speed is measured."""
 
 
 @dataclass(frozen=True)
 class Cost:
     """A part of the system, computed anew with nothing kept from before."""
 
-    part: Literal["first stage", "ranker", "lightgcn", "wide lightgcn"] = "first stage"
+    part: Literal["first stage", "ranker", "lightgcn"] = "first stage"
     """first stage: every piece of the system; ranker: the folds; lightgcn: one embedding alone."""
     system: TwoStage = field(default_factory=TwoStage)
     """Whose part."""

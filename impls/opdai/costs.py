@@ -19,9 +19,8 @@ def cost_of(config: Cost, data: XmrecData, seed: int) -> dict[str, object]:
         stage = first_stage(Workbench(data, config.system.tables), config.system)
         return {CPU.name: two_stage(data, config.system, seed, stage, keep=False).ranker_s}
     bench = Workbench(data, config.system.tables, seed, keep=False)
-    if config.part != "first stage":
-        embeddings = [piece for piece in pieces(data, config.system) if piece.name.startswith("lightgcn")]
-        piece = embeddings[config.part == "wide lightgcn"]
+    if config.part == "lightgcn":
+        piece = next(piece for piece in pieces(data, config.system) if piece.name.startswith("lightgcn"))
         return {CPU.name: bench.score(piece).cpu_s}
     start = time.process_time()
     first_stage(bench, config.system)

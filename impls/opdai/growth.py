@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-import tracemalloc
 from collections.abc import Callable
 from functools import lru_cache
 
 from remeasure.datasets.xmrec.generator import Generator, generate
 from remeasure.datasets.xmrec.loader import XmrecData, judge
 from remeasure.datasets.xmrec.request import Request
+from remeasure.impls.common.memory import peak_mb
 
 from .config import Growth, Single
 from .features import Workbench
@@ -29,7 +29,7 @@ def _markets(users: int, items: int, seed: int) -> XmrecData:
 def grown(config: Growth, seed: int) -> Callable[[], dict[str, object]]:
     """Generate the markets; what it returns fits and scores on their merge.
 
-    Peak memory is what numpy, scipy and Python allocate while it runs (tracemalloc), without the corpus.
+    Peak memory is what it needs beside the corpus.
     """
     data = _markets(config.users * config.factor, config.items * config.factor, seed)
     single = Single(config.model, merge="all")
@@ -38,12 +38,8 @@ def grown(config: Growth, seed: int) -> Callable[[], dict[str, object]]:
     bench.corpus(piece.markets)
 
     def run() -> dict[str, object]:
-        tracemalloc.start()
         start = time.process_time()
-        bench.score(piece)
-        seconds = time.process_time() - start
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return {FIT_AND_SCORE.name: seconds, PEAK_MB.name: peak / 1e6}
+        peak = peak_mb(lambda: bench.score(piece))
+        return {FIT_AND_SCORE.name: time.process_time() - start, PEAK_MB.name: peak}
 
     return run

@@ -18,12 +18,14 @@ TOLERANCE = 1e-12
 
 
 def prepared(config: Inference, data: XmrecData) -> Callable[[], None]:
-    """Train the bag on the first `users` lists, check that both forms agree; what it returns scores them again."""
+    """Train the bag, check that both forms agree on the scored lists; what it returns scores them once more."""
     stage = first_stage(Workbench(data, config.system.tables), config.system)
-    rows = stage.rows.of(np.arange(min(config.users, len(stage.rows.features))))
+    listed = np.arange(len(stage.rows.features))
+    rows = stage.rows.of(listed[: config.trained_on])
     folds = user_folds(len(rows.features), config.system.folds, 0)
     boosters = [model for _, model in fold_models(rows, config.system.trees, folds, 0)]
-    flat = rows.features.reshape(-1, rows.features.shape[-1])
+    scored = stage.rows.of(listed[: config.users]).features
+    flat = scored.reshape(-1, scored.shape[-1])
     bag = Bag.of(boosters)
 
     def lightgbm() -> np.ndarray:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .contracts import Case
-from .data import DataSource, resolve
+from .data import DataSource, source_of
 from .overrides import at_profile
 from .provenance import block_key, fingerprint
 from .registry import Registry, unknown
@@ -80,16 +80,17 @@ def plan(
     Raises UserError for a name that nothing has and for a record that cannot be read.
     """
     selected = _selected(found, systems, cases, claims, tags)
-    sources: dict[str, DataSource] = {}
+    sources: dict[tuple[str, bool], DataSource] = {}
     planned = []
     for case in (case for case in selected if profile in case.profiles):
         card = found.dataset(case.dataset)
-        if card.name not in sources:
-            sources[card.name] = resolve(card, Path(data_dir) if data_dir else None)
+        where = (card.name, case.simulated)
+        if where not in sources:
+            sources[where] = source_of(case, card, Path(data_dir) if data_dir else None)
         code = fingerprint(found.system(case.system), card)
         last = store.last_seconds(case.system, case.name, profile)
         for seed in dict.fromkeys(case.profiles[profile].seeds if seeds is None else seeds):
-            block = block_of(case, profile, seed, overrides or {}, data_dir, sources[card.name], code)
+            block = block_of(case, profile, seed, overrides or {}, data_dir, sources[where], code)
             timed = bool(case.timed) if case.isolated is None else case.isolated
             planned.append(
                 Planned(block, _is_finished(store, block), last, timed, case.timeout_s, case.memory_mb)

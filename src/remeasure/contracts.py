@@ -110,6 +110,8 @@ class Case:
     """True: prepare again before every round (evicted caches, released memory)."""
     isolated: bool | None = None
     """True: no other block runs beside it. None: exactly when the harness times the rounds."""
+    simulated: bool = False
+    """True: always measured on the declared simulator (curves over sizes that no real data have)."""
     axis: str = ""
     """Name of the x axis where arms are points of curves."""
     tags: tuple[str, ...] = ()

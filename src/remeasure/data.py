@@ -67,6 +67,11 @@ def resolve(card: DataCard, directory: Path | None = None) -> DataSource:
     return DataSource(card.name, root, "real", origin, checked.sha256, not checked.extra, checked.note)
 
 
+def source_of(case: Case, card: DataCard, directory: Path | None = None) -> DataSource:
+    """Where a case's data come from: the simulator if it always asks for that, else what `resolve` finds."""
+    return simulator(card) if case.simulated else resolve(card, directory)
+
+
 def simulator(card: DataCard) -> DataSource:
     """The declared simulator, whatever real files there are."""
     code = content_hash(

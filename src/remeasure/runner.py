@@ -25,7 +25,7 @@ from .blocks import Block, Planned, block_of, plan
 from .contract_checks import run_contract
 from .contracts import Case
 from .copies import cache_dir
-from .data import open_data, resolve
+from .data import open_data, source_of
 from .errors import UserError
 from .executors import Budget, Executor, Finished, Job, Progress, Silent, Usage
 from .measure import Measured, measure
@@ -103,7 +103,7 @@ def run_block(
     found = registry()
     declared = found.case(f"{block.system}/{block.case}")
     card = found.dataset(declared.dataset)
-    source = resolve(card, Path(block.data_dir) if block.data_dir else None)
+    source = source_of(declared, card, Path(block.data_dir) if block.data_dir else None)
     code = fingerprint(found.system(block.system), card)
     as_now = block_of(declared, block.profile, block.seed, block.overrides, block.data_dir, source, code)
     if as_now.key != block.key:
