@@ -15,6 +15,7 @@ from .provenance import fingerprint as code_fingerprint
 from .records import Environment, Record
 from .registry import Registry, System
 from .release import vanished
+from .run_cost import run_figures
 from .selection import NOTHING, Fingerprint, Selection, choose
 from .summary import case_summaries, failure_rows, figure_row, noise_rows, one
 
@@ -69,8 +70,12 @@ def build_report(
         if ok := chosen.blocks.get((case.system, case.name), NOTHING).ok:
             summaries += case_summaries(case, ok)
             controls += noise_rows(ok)
-    figures = [row for system in systems for row in _figures(system, context)]
     used = [record for blocks in chosen.blocks.values() for record in blocks.all]
+    figures = [
+        row
+        for system in systems
+        for row in (*_figures(system, context), *run_figures(system.name, profile, used))
+    ]
     names = {system.name for system in systems} if wanted.systems else None
     rows = [_system_row(system, [r for r in used if r.system == system.name]) for system in systems]
     shas = {record.provenance.environment for record in used}

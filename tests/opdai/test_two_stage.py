@@ -52,8 +52,9 @@ def test_shuffled_labels_are_ranked_by_chance(data: XmrecData) -> None:
 
 
 def test_the_leak_switch_trains_on_the_leaking_column_and_deployment_is_judged_on_the_honest_one(
-    data: XmrecData, monkeypatch: pytest.MonkeyPatch
+    data: XmrecData, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setenv("REMEASURE_CACHE", str(tmp_path))  # nothing kept: every call reaches the spy
     seen = []
 
     def spy(rows: Rows, trees: Trees, folds: np.ndarray, seed: int, judged: Rows | None = None) -> object:
