@@ -7,15 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from remeasure.contracts import Case
 from remeasure.records import TWIN_SUFFIX
 
-from .measured import Tracked, absent, bound, cost_ratios, declare, tracked_cases
+from .measured import Tracked, absent, declare, tracked_cases
 
 
 def numbers(cases: Iterable[Case]) -> Iterator[Tracked]:
     for case in cases:
         base = next((arm for arm in case.arms if arm.role == "strawman"), case.arms[0])
         for metric in case.timed:
-            ratios = bound(cost_ratios, metric.name, TWIN_SUFFIX, base.name, metric.better)
-            yield Tracked(case.id, f"{metric.name}, A/A", f"of {base.name}", ratios)
+            yield Tracked(case.id, metric.name, metric.better, TWIN_SUFFIX, base.name, f"of {base.name}")
 
 
 globals().update(declare(numbers(tracked_cases())))

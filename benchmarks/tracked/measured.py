@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from statistics import fmean
 
 from remeasure.contracts import Arm, Case
@@ -29,16 +28,36 @@ class Tracked:
     """One number that asv follows."""
 
     case: str
-    what: str
-    """Metric and arm, as a person reads them."""
+    metric: str
+    better: str
+    """`lower` or `higher`; what asv is told is always a cost."""
+    arm: str
+    base: str
+    """The arm it is compared with; empty where the number stands alone."""
     unit: str
-    costs: Callable[[Samples], list[float]]
-    """Its samples, lower is better."""
+
+    @property
+    def what(self) -> str:
+        """As a person reads it."""
+        return f"{self.metric}, {'A/A' if self.arm == TWIN_SUFFIX else self.arm}"
 
     @property
     def name(self) -> str:
         words = re.sub(r"\W+", "_", f"{self.case}__{self.what}")
         return f"track_{words.strip('_').lower()}"
+
+    def measured_in(self, samples: Samples) -> bool:
+        return {self.arm, self.base} - {""} <= set(samples.get(self.metric, ()))
+
+    def costs(self, samples: Samples) -> list[float]:
+        """Of a pair of samples how much the arm costs for one that the base costs; without a base a mean a seed."""
+        arms = samples[self.metric]
+        if not self.base:
+            pairs = [(fmean(values), 1.0) for values in arms[self.arm]]
+        else:
+            blocks = zip(arms[self.arm], arms[self.base], strict=True)
+            pairs = [pair for ours, theirs in blocks for pair in zip(ours, theirs, strict=True)]
+        return [_ratio(*pair) if self.better == "lower" else _ratio(*reversed(pair)) for pair in pairs]
 
 
 def tracked_cases() -> list[Case]:
@@ -85,26 +104,6 @@ def strawman(case: Case, arm: Arm) -> Arm | None:
     return None if arm.role == "strawman" else next(iter(plain), None)
 
 
-def cost_ratios(metric: str, arm: str, base: str, better: str, samples: Samples) -> list[float]:
-    """Per pair of samples, how much the arm costs for one that the base costs."""
-    pairs = [
-        pair
-        for ours, theirs in zip(samples[metric][arm], samples[metric][base], strict=True)
-        for pair in zip(ours, theirs, strict=True)
-    ]
-    return [_ratio(*pair) if better == "lower" else _ratio(*reversed(pair)) for pair in pairs]
-
-
-def costs(metric: str, arm: str, better: str, samples: Samples) -> list[float]:
-    """Per seed the mean, inverted where higher is better."""
-    means = [fmean(values) for values in samples[metric][arm]]
-    return means if better == "lower" else [_ratio(1.0, mean) for mean in means]
-
-
-def bound(function: Callable[..., list[float]], *arguments: str) -> Callable[[Samples], list[float]]:
-    return partial(function, *arguments)
-
-
 def _profile(case: Case) -> str:
     return next(profile for profile in PROFILES if profile in case.profiles)
 
@@ -132,6 +131,11 @@ def _benchmark(number: Tracked) -> Callable[..., object]:
     def setup(cache: Cache) -> None:
         if number.case not in cache:
             raise NotImplementedError(f"{number.case} does not exist at this commit")
+        samples = cache[number.case]
+        if not isinstance(samples, str) and not number.measured_in(samples):
+            raise NotImplementedError(
+                f"{number.case} has no {number.what}"
+            )  # no twin where a round times itself
 
     def function(cache: Cache) -> dict[str, object]:
         samples = cache[number.case]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from remeasure.contracts import Case
 
-from .measured import Tracked, absent, bound, costs, declare, honest, tracked_cases
+from .measured import Tracked, absent, declare, honest, tracked_cases
 
 
 def numbers(cases: Iterable[Case]) -> Iterator[Tracked]:
@@ -14,8 +14,7 @@ def numbers(cases: Iterable[Case]) -> Iterator[Tracked]:
         for metric in (metric for metric in case.metrics if metric.kind == "quality"):
             unit = f"1 / {metric.name}" if metric.better == "higher" else metric.unit or metric.name
             for arm in honest(case):
-                value = bound(costs, metric.name, arm.name, metric.better)
-                yield Tracked(case.id, f"{metric.name}, {arm.name}", unit, value)
+                yield Tracked(case.id, metric.name, metric.better, arm.name, "", unit)
 
 
 globals().update(declare(numbers(tracked_cases())))

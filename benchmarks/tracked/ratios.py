@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from remeasure.contracts import Case
 
-from .measured import Tracked, absent, bound, cost_ratios, declare, honest, strawman, tracked_cases
+from .measured import Tracked, absent, declare, honest, strawman, tracked_cases
 
 KINDS = ("time", "virtual-time", "count")
 
@@ -17,8 +17,8 @@ def numbers(cases: Iterable[Case]) -> Iterator[Tracked]:
             for arm in honest(case):
                 base = strawman(case, arm)
                 if base:
-                    ratios = bound(cost_ratios, metric.name, arm.name, base.name, metric.better)
-                    yield Tracked(case.id, f"{metric.name}, {arm.name}", f"of {base.name}", ratios)
+                    unit = f"of {base.name}"
+                    yield Tracked(case.id, metric.name, metric.better, arm.name, base.name, unit)
 
 
 globals().update(declare(numbers(tracked_cases())))

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from remeasure.datasets.xmrec.loader import XmrecData, load
+from remeasure.datasets.xmrec.generator import generate
+from remeasure.datasets.xmrec.loader import XmrecData, judge, load, simulation
 from remeasure.datasets.xmrec.request import Request
 from remeasure.impls.common.ranking import ndcg_at
 from remeasure.impls.opdai import optimized, reference, select, twostage
@@ -17,6 +18,7 @@ from remeasure.impls.opdai.features import Workbench, leaking_column
 from remeasure.impls.opdai.predict import export_runs, submit
 from remeasure.impls.opdai.ranker import Rows
 from remeasure.impls.opdai.twostage import nested, single, single_piece, two_stage
+from remeasure.stats import mean_difference_interval
 
 SYSTEM = TwoStage(graph=False, sequence=False, embedding=None, trees=Trees(rounds=20), folds=3)
 
@@ -122,3 +124,14 @@ def test_the_frozen_configurations_are_the_selected_ones() -> None:
         assert {field: getattr(system.trees, field) for field in tried["chosen"]} == tried["chosen"]
     counts = {len(recorded["systems"][name]["trials"]) for name in frozen}
     assert len(counts) == 1, "the baseline had as many trials as the reference"
+
+
+def test_sources_without_relevance_do_not_help() -> None:
+    """Where the sources carry no signal, the claim that they help must not come out as reproduced."""
+    request = Request(scale="tiny")
+    roles = {"sources": ("s1", "s2", "s3"), "targets": ("t1", "t2")}
+    markets = generate(replace(simulation(request, **roles), relevance=0))
+    data = replace(judge(markets, request, roles["targets"]), simulated=True)
+    merged = ndcg_at(two_stage(data, SYSTEM, 1).rank)
+    alone = ndcg_at(two_stage(data, replace(SYSTEM, others=()), 1).rank)
+    assert mean_difference_interval(merged - alone).lo <= 0

@@ -93,6 +93,12 @@ def test_a_case_that_fails_fails_its_own_benchmarks(tracked: dict[str, ModuleTyp
         asv_calls(tracked["measured"], next(iter(functions.values())), cache)
 
 
+def test_a_control_that_was_not_measured_is_not_available(tracked: dict[str, ModuleType]) -> None:
+    (control,) = tracked["measured"].declare(tracked["control"].numbers(toy_cases())).values()
+    with pytest.raises(NotImplementedError):
+        control.setup({"toysys/loop-time": {"CPU seconds": {"slow": [[1.0]], "toy": [[0.5]]}}})
+
+
 def test_names_are_unique_and_versions_explicit(tracked: dict[str, ModuleType]) -> None:
     for kind in ("ratios", "quality", "control"):
         names = [number.name for number in tracked[kind].numbers(toy_cases())]
@@ -148,8 +154,19 @@ def test_pytest_benchmark_shows_the_samples_that_measure_took(tmp_path: Path) ->
     assert benchmark["stats"]["data"] == [0.5, 0.25, 1.0]
 
 
+def test_the_session_lists_every_timed_arm_of_tracked_cases() -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "benchmarks/session"]
+    done = subprocess.run(command, cwd=BENCHMARKS.parent, capture_output=True, text=True, env=environment())
+    listed = [
+        line for line in done.stdout.splitlines() if line.startswith("benchmarks/session/test_arms.py::")
+    ]
+    expected = [case for case in registry().cases() if "tracked" in case.tags and case.timed]
+    assert done.returncode in (0, 5), done.stdout
+    assert all(any(f"[{case.id}: " in line for line in listed) for case in expected)
+
+
 def environment() -> dict[str, str]:
     """Own modules first, the toy left out."""
     paths = [str(BENCHMARKS.parent / "src"), str(BENCHMARKS / "session")]
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("REMEASURE_")}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("REMEASURE_", "PYTEST_"))}
     return {**kept, "PYTHONPATH": ":".join(paths), "OMP_NUM_THREADS": "1"}

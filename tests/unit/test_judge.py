@@ -429,6 +429,11 @@ def figure(name, **changes):
     return Figure(name=name, **{"case": "speed", "arm": "ours", **changes})
 
 
+def named(made):
+    """The figures that claims.toml declares; what the run itself cost stands after them."""
+    return [row for row in made.figures if row.case]
+
+
 @pytest.mark.parametrize(
     "figure,value,unit,target,met",
     [
@@ -450,7 +455,7 @@ def test_figures(figure, value, unit, target, met):
     seconds = {"slow": 0.03, "tuned": 0.015, "ours": 0.01, "slow" + TWIN_SUFFIX: 0.03}
     rounds = {CPU.name: {arm: [each] * 12 for arm, each in seconds.items()}}
     steady = [record(rounds, seed, twin_of="slow") for seed in SEEDS]
-    (row,) = report(steady, figures=[figure]).figures
+    (row,) = named(report(steady, figures=[figure]))
     assert row.value == pytest.approx(value)
     assert (row.unit, row.target, row.met) == (unit, target, met)
     assert row.lo <= row.value <= row.hi
@@ -459,7 +464,7 @@ def test_figures(figure, value, unit, target, met):
 def test_figures_of_sums_and_largest():
     records = [record({STEPS.name: {"ours": [1.0, 2.0, 6.0 + seed]}}, seed, "queue") for seed in SEEDS]
     figures = [figure("total", case="queue", statistic="sum"), figure("worst", case="queue", statistic="max")]
-    total, worst = report(records, figures=figures, cases=COUNTED).figures
+    total, worst = named(report(records, figures=figures, cases=COUNTED))
     assert total.value == pytest.approx(11.0)
     assert (worst.value, worst.lo, worst.n) == (9.0, None, 9)
 
@@ -467,12 +472,18 @@ def test_figures_of_sums_and_largest():
 def test_figure_without_its_arm_or_records_is_left_out():
     assert report([], figures=[figure("time")]).figures == []
     without = [record({CPU.name: {"slow": [0.1] * 10}}, seed) for seed in SEEDS]
-    assert report(without, figures=[figure("time"), figure("part", baseline="slow")]).figures == []
+    assert named(report(without, figures=[figure("time"), figure("part", baseline="slow")])) == []
+
+
+def test_what_the_run_cost_stands_among_the_figures():
+    cost = [row for row in report(FAST).figures if not row.case]
+    assert [row.unit for row in cost] == ["min", "CPU minutes", "GB"]
+    assert all(row.n == len(FAST) for row in cost)
 
 
 def test_target_of_a_figure_is_not_judged_where_a_guard_fails():
     wanted = figure("time", statistic="median", at_most=1)
-    (row,) = report([*FAST, failure(4)], figures=[wanted]).figures
+    (row,) = named(report([*FAST, failure(4)], figures=[wanted]))
     assert row.met is None
     assert "not judged" in row.target
 

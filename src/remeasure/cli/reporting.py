@@ -69,11 +69,13 @@ def latest(where: Places) -> dict[str, Any] | None:
 
 
 def release(report: Report, where: Places) -> list[Path]:
-    """Write `latest.json`, the schemas of what is published, and in a checkout README's tables."""
+    """Write `latest.json`, the whole report, the schemas of both, and in a checkout README's tables."""
     from ..release import read_latest, update_readme, write_release, write_schemas
+    from ..report import render
 
     path = write_release(report, where.releases)
-    written = [path, *write_schemas(where.releases / "schemas")]
+    written = [path, *render(report, where.releases / report.profile)]
+    written += write_schemas(where.releases / "schemas")
     if where.root and update_readme(where.root / "README.md", read_latest(path)):
         written.append(where.root / "README.md")
     return written
