@@ -15,7 +15,7 @@ from remeasure.impls.opdai.corpus import Purpose, assert_no_leak
 from remeasure.impls.opdai.features import Workbench, first_stage, leaking_column, rows_of
 from remeasure.impls.opdai.pieces import pieces
 
-SYSTEM = TwoStage(embedding=Embedding(dim=8, epochs=1))
+SYSTEM = TwoStage(embedding=Embedding(dim=8, epochs=1), wide_embedding=Embedding(dim=12, epochs=1))
 MEMORY = replace(SYSTEM, graph=False)
 
 
@@ -100,7 +100,8 @@ def test_ablations_take_away_exactly_their_pieces(data: XmrecData) -> None:
         return {piece.name for piece in pieces(data, system)}
 
     full = names(SYSTEM)
-    assert names(replace(SYSTEM, embedding=None)) == {name for name in full if "lightgcn" not in name}
+    without = replace(SYSTEM, embedding=None, wide_embedding=None)
+    assert names(without) == {name for name in full if "lightgcn" not in name}
     alone = names(replace(SYSTEM, others=()))
     assert alone < full and all("+" not in name for name in alone)
     assert not any(
