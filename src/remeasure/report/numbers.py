@@ -38,7 +38,9 @@ def shown(
     half = (max(bounds) - min(bounds)) / 2 if len(bounds) == 2 and all(map(_finite, bounds)) else None
     places = _places(kind, [value, *filter(_finite, bounds)], half, unit)
     sign = kind == "difference"
-    interval = f"[{_write(lo, places, sign)}, {_write(hi, places, sign)}]" if len(bounds) == 2 else ""
+    # A single sample has no interval; [x, x] would look like certainty.
+    wide = len(bounds) == 2 and bounds[0] != bounds[1]
+    interval = f"[{_write(lo, places, sign)}, {_write(hi, places, sign)}]" if wide else ""
     return Shown(_write(value, places, sign), interval, _suffix(kind, unit))
 
 
