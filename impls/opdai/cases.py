@@ -256,7 +256,6 @@ def itemcf_forms(arm: Arm, data: Any, seed: int) -> Callable[[], None]:
     profiles={
         "tiny": At(seeds=(0,), rounds=2, set={**TINY, "users": 40, "trained_on": 40}, evidence="scaled"),
         "asv": At(seeds=(0, 1, 2), rounds=10, set={**TINY, "users": 40, "trained_on": 40}, evidence="scaled"),
-        "smoke": At(seeds=(0, 1, 2), rounds=10, set={"scale": "smoke"}),
         "standard": At(seeds=(0, 1, 2), rounds=10),
         "full": At(seeds=(0, 1, 2), rounds=10),
     },
