@@ -21,23 +21,24 @@ TARGET, SOURCE = "target", "source"
 
 @lru_cache(maxsize=1)
 def _markets(users: int, items: int, seed: int) -> XmrecData:
-    """Neighbouring arms of one size share their markets."""
+    """Arms of one size that follow each other share their markets."""
     generator = Generator((SOURCE,), (TARGET,), users=users, items=items, source_lists=False, seed=seed)
     return judge(generate(generator), Request(target=TARGET), (TARGET,))
 
 
 def grown(config: Growth, seed: int) -> Callable[[], dict[str, object]]:
-    """Generate the markets; what it returns fits and scores on their merge.
+    """What it returns generates the markets, then fits and scores on their merge; only the latter is counted.
 
-    Peak memory is what it needs beside the corpus.
+    Peak memory is what it needs beside the corpus. The markets live no longer than the round, so that a block
+    over many sizes needs the memory of the largest, not of all.
     """
-    data = _markets(config.users * config.factor, config.items * config.factor, seed)
     single = Single(config.model, merge="all")
-    bench = Workbench(data, single.tables, seed, keep=False)
-    piece = single_piece(data, single)
-    bench.corpus(piece.markets)
 
     def run() -> dict[str, object]:
+        data = _markets(config.users * config.factor, config.items * config.factor, seed)
+        bench = Workbench(data, single.tables, seed, keep=False)
+        piece = single_piece(data, single)
+        bench.corpus(piece.markets)
         start = time.process_time()
         peak = peak_mb(lambda: bench.score(piece))
         return {FIT_AND_SCORE.name: time.process_time() - start, PEAK_MB.name: peak}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -15,7 +16,7 @@ from remeasure.claims import Claim
 from remeasure.cli import exits
 from remeasure.cli.app import app
 from remeasure.registry import registry
-from remeasure.release import BEGIN, END
+from remeasure.release import BEGIN, END, read_latest, readme_tables
 
 ROOT = Path(__file__).parents[2]
 DOCS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
@@ -111,3 +112,21 @@ def test_no_file_names_a_place_of_one_machine_or_a_registry(name: str) -> None:
     text = (ROOT / name).read_text()
     assert not re.search(r"(?<![\w.$/{}])/(home|root|work|opt|Users)/", text)
     assert not re.search(r"--(extra-)?index-url|--find-links|pypi\.org|download\.pytorch", text)
+
+
+def test_readme_quotes_the_committed_release_and_nothing_else() -> None:
+    """What `remeasure report --release` would write again must be what stands there."""
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    block = text.split(BEGIN)[1].split(END)[0]
+    latest = read_latest(ROOT / "results" / "releases" / "latest.json")
+    assert block.strip() in readme_tables(latest)
+    assert all(figure.name in block for figure in latest.figures)
+
+
+def test_the_released_report_has_the_release_numbers() -> None:
+    releases = ROOT / "results" / "releases"
+    latest = read_latest(releases / "latest.json")
+    report = json.loads((releases / latest.profile / "report.json").read_text(encoding="utf-8"))
+    told = {(row["system"], row["name"]): row["value"] for row in report["figures"]}
+    assert {(row.system, row.name): row.value for row in latest.figures} == told
