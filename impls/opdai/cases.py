@@ -223,9 +223,9 @@ def prerank_speed(arm: Arm, data: Any, seed: int) -> Callable[[], None]:
     profiles={
         "tiny": At(seeds=(0,), rounds=2, set=TINY, evidence="scaled"),
         "asv": At(seeds=(0, 1, 2), rounds=10, set=TINY, evidence="scaled"),
-        "smoke": At(seeds=(0, 1, 2), rounds=10),
-        "standard": At(seeds=(0, 1, 2), rounds=10),
-        "full": At(seeds=(0, 1, 2), rounds=20),
+        "smoke": At(seeds=(0, 1, 2), rounds=20),
+        "standard": At(seeds=(0, 1, 2), rounds=40),
+        "full": At(seeds=(0, 1, 2), rounds=40),
     },
     tags=("tracked", "partial"),
 )
