@@ -8,7 +8,7 @@ from pathlib import Path
 
 from remeasure.contracts import Arm, Tuning
 
-from .config import Cost, Growth, Inference, ItemCFForm, Nested, Single
+from .config import Cost, Embedding, Growth, Inference, ItemCFForm, Nested, Single
 from .optimized import SINGLE_MARKET
 from .reference import BEST_SINGLE, OPDAI
 from .strawman import GMF, POPULARITY
@@ -93,6 +93,8 @@ _ON_TARGET_AND_ALL = (
     "ease",
 )
 _ON_TARGET = ("als", "word2vec", "gf-cf", "node2vec", "lightgcn")
+SLOW = ("lightgcn", "lightgcn d512")
+"""Single models that take minutes on real markets."""
 
 SINGLE_MODELS = (
     Arm("popularity", "strawman", POPULARITY),
@@ -100,6 +102,7 @@ SINGLE_MODELS = (
     Arm("popularity, all markets", "strawman", Single("popularity-everywhere", merge="all")),
     Arm("GMF", "strawman", GMF),
     *(Arm(name, "ablation", Single(name)) for name in (*_ON_TARGET_AND_ALL, *_ON_TARGET)),
+    Arm("lightgcn d512", "ablation", Single("lightgcn", embedding=Embedding(dim=512, layers=4))),
     *(Arm(f"{name}, all markets", "ablation", Single(name, merge="all")) for name in _ON_TARGET_AND_ALL),
 )
 

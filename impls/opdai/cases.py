@@ -20,6 +20,7 @@ from .arms import (
     PRERANK_SPEED,
     RANKING,
     SINGLE_MODELS,
+    SLOW,
     SOURCES,
 )
 from .config import Nested, Single
@@ -165,7 +166,7 @@ bagging = ranking_case(
         "smoke": At(
             seeds=(0,),
             set={"scale": "smoke"},
-            arms=tuple(a.name for a in SINGLE_MODELS if a.name != "lightgcn"),
+            arms=tuple(a.name for a in SINGLE_MODELS if a.name not in SLOW),
         ),
         "standard": At(seeds=(0,)),
         "full": At(seeds=(0,)),
@@ -202,7 +203,7 @@ def single_models(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, obje
 def prerank_speed(arm: Arm, data: Any, seed: int) -> Callable[[], None]:
     """How long do the pre-rankers over all markets take, merge given, to fit and score every list?"""
     from .features import Workbench
-    from .twostage import single_piece
+    from .pieces import single_piece
 
     bench = Workbench(data, arm.config.tables, keep=False)
     piece = single_piece(data, arm.config)
@@ -233,7 +234,7 @@ def itemcf_forms(arm: Arm, data: Any, seed: int) -> Callable[[], None]:
     """How much faster is ItemCF as one sparse product than as dictionaries of pairs?"""
     from .dictionary import itemcf_iuf
     from .features import Workbench
-    from .twostage import single_piece
+    from .pieces import single_piece
 
     bench = Workbench(data, ("train_5core",), keep=False)
     piece = single_piece(data, arm.config.single)

@@ -9,18 +9,6 @@ Merge = Literal["target", "all"]
 
 
 @dataclass(frozen=True)
-class Single:
-    """One pre-ranker alone: its score orders the candidates."""
-
-    model: str
-    """A name of `models.MODELS`, e.g. itemcf-iou."""
-    merge: Merge = "target"
-    """Fitted on the target market only, or on the merge of all markets."""
-    tables: tuple[str, ...] = ("train", "train_5core", "valid_qrel")
-    """Tables of each market in the corpus; the target's own valid_qrel never enters."""
-
-
-@dataclass(frozen=True)
 class Embedding:
     """LightGCN, as in the authors' `lgcn_v2`, at a size that two cores can train."""
 
@@ -32,6 +20,20 @@ class Embedding:
     """Passes over the interactions; fixed in advance, no early stopping on judged labels."""
     learning_rate: float = 3e-3
     """Adam's step size."""
+
+
+@dataclass(frozen=True)
+class Single:
+    """One pre-ranker alone: its score orders the candidates."""
+
+    model: str
+    """A name of `models.MODELS`, e.g. itemcf-iou."""
+    merge: Merge = "target"
+    """Fitted on the target market only, or on the merge of all markets."""
+    tables: tuple[str, ...] = ("train", "train_5core", "valid_qrel")
+    """Tables of each market in the corpus; the target's own valid_qrel never enters."""
+    embedding: Embedding | None = None
+    """Size of LightGCN; None for every other model."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ class Inference:
 
     form: Literal["lightgbm", "tables"] = "tables"
     """Who walks the trees: LightGBM, or the tables of `bag.py`."""
-    users: int = 500
+    users: int = 250
     """Lists scored in a round."""
     trained_on: int = 200
     """Lists that the bag is trained on: what it costs to walk a tree does not depend on how it was grown."""

@@ -14,7 +14,7 @@ from remeasure.impls.common.memory import peak_mb
 from .config import Growth, Single
 from .features import Workbench
 from .measures import FIT_AND_SCORE, PEAK_MB
-from .twostage import single_piece
+from .pieces import single_piece
 
 TARGET, SOURCE = "target", "source"
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from remeasure.datasets.xmrec.loader import XmrecData
 
-from .config import Embedding, TwoStage
+from .config import Embedding, Single, TwoStage
 from .merges import merges
 from .models import MODELS
 from .prerank.base import PreRanker
@@ -44,9 +44,9 @@ def pieces(data: XmrecData, system: TwoStage) -> list[Piece]:
     co_targets, sources = others(data, system.others)
     combinations = merges(data.target, co_targets, sources)
     target = (data.target,)
-    everything = (data.target, *co_targets, *sources)
-    wide = tuple(dict.fromkeys([target, everything]))
-    sequences = tuple(dict.fromkeys([target, (data.target, *sources), everything]))
+    merged = (data.target, *co_targets, *sources)
+    wide = tuple(dict.fromkeys([target, merged]))
+    sequences = tuple(dict.fromkeys([target, (data.target, *sources), merged]))
 
     found = [_piece(name, merge) for merge in combinations for name in MEMORY_EVERYWHERE]
     found += [_piece(name, merge) for merge in wide for name in MEMORY]
@@ -55,15 +55,30 @@ def pieces(data: XmrecData, system: TwoStage) -> list[Piece]:
         found += [_piece(name, target) for name in GRAPH_TARGET_ONLY]
         if system.sequence:
             found.append(_piece("word2vec", target, "statistics"))
-        found += [_embedding(e, target) for e in (system.embedding, system.wide_embedding) if e is not None]
+        found += [
+            embedding_piece(e, target) for e in (system.embedding, system.wide_embedding) if e is not None
+        ]
     if system.sequence:
         found += [_piece(name, merge, "statistics") for merge in sequences for name in SEQUENCES]
     return found
 
 
-def _embedding(e: Embedding, target: tuple[str, ...]) -> Piece:
+def single_piece(data: XmrecData, config: Single) -> Piece:
+    """The one pre-ranker of a configuration and the merge it is fitted on."""
+    markets = (data.target,) if config.merge == "target" else everything(data)
+    if config.embedding is not None:
+        return embedding_piece(config.embedding, markets)
+    return Piece(config.model, markets, MODELS[config.model])
+
+
+def everything(data: XmrecData) -> tuple[str, ...]:
+    """All markets of the data, the target first."""
+    return (data.target, *data.co_targets, *data.sources)
+
+
+def embedding_piece(e: Embedding, markets: tuple[str, ...]) -> Piece:
     model = LightGCN(dimensions=e.dim, layers=e.layers, epochs=e.epochs, learning_rate=e.learning_rate)
-    return Piece(f"lightgcn d{e.dim} @ {target[0]}", target, model)
+    return Piece(f"lightgcn d{e.dim} @ {'+'.join(markets)}", markets, model)
 
 
 def _piece(name: str, merge: tuple[str, ...], part: Literal["score", "statistics"] = "score") -> Piece:

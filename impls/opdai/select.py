@@ -1,8 +1,8 @@
 """Choosing the configuration without the reported labels: pairs held out of t1's training data judge every trial.
 
 `remeasure do opdai select --out impls/opdai` writes `selection.json`: every trial of the reference and of the optimized
-baseline, over the same space, with the same number of trials. The winners are frozen in `reference.py` and
-`optimized.py`; a test keeps them equal.
+baseline, over the same space, with the same number of trials; and every pre-ranker alone, the best of which is what the
+whole system is compared with. The winners are frozen in `reference.py` and `optimized.py`; a test keeps them equal.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from remeasure.datasets.xmrec.loader import XmrecData
 from remeasure.datasets.xmrec.request import Request
 from remeasure.impls.common.ranking import ndcg_at
 
+from .arms import SINGLE_MODELS
 from .config import TwoStage
 from .features import Workbench, first_stage
 from .optimized import SINGLE_MARKET
 from .reference import OPDAI
-from .twostage import two_stage
+from .twostage import single, two_stage
 
 SPACE: dict[str, tuple[Any, ...]] = {"leaves": (5, 9), "rounds": (150, 250, 400)}
 """Fields of `Trees`; everything else is the paper's."""
@@ -58,7 +59,16 @@ def select(data: XmrecData, report: Callable[[str], None] = print) -> dict[str, 
         "folds": FOLDS,
         "space": SPACE,
         "systems": systems,
+        "single models": _single_models(data, report),
     }
+
+
+def _single_models(data: XmrecData, report: Callable[[str], None]) -> dict[str, Any]:
+    judged = {}
+    for arm in SINGLE_MODELS:
+        judged[arm.name] = round(float(ndcg_at(single(data, arm.config, 0).rank).mean()), 5)
+        report(f"{arm.name}: {judged[arm.name]}")
+    return {"NDCG@10": judged, "chosen": max(judged, key=lambda name: judged[name])}
 
 
 def write(selection: dict[str, Any], folder: Path) -> Path:

@@ -14,8 +14,7 @@ from remeasure.impls.common.ranking import ranks
 from .cache import made
 from .config import Nested, Single, TwoStage
 from .features import FirstStage, Workbench, first_stage, leaking_column
-from .models import MODELS
-from .pieces import Piece
+from .pieces import single_piece
 from .ranker import Rows, Trainer, fold_models, out_of_fold, predict, row_folds, user_folds
 
 
@@ -37,17 +36,6 @@ def single(data: XmrecData, config: Single, seed: int) -> Ranked:
     """One pre-ranker orders the candidates."""
     score = Workbench(data, config.tables, seed).score(single_piece(data, config))
     return _ranked(data, score.values.astype(np.float64), score.cpu_s, 0.0)
-
-
-def single_piece(data: XmrecData, config: Single) -> Piece:
-    """The pre-ranker and the merge it is fitted on."""
-    markets = (data.target,) if config.merge == "target" else everything(data)
-    return Piece(config.model, markets, MODELS[config.model])
-
-
-def everything(data: XmrecData) -> tuple[str, ...]:
-    """All markets of the data, the target first."""
-    return (data.target, *data.co_targets, *data.sources)
 
 
 def two_stage(

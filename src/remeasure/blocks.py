@@ -77,11 +77,14 @@ def plan(
 ) -> list[Planned]:
     """The blocks of a profile that pass every filter given; a claim stands for the case it rests on.
 
+    The first seed of every case comes before the second of any: a run that is cut short has judged something of
+    everything, and blocks side by side are of different cases, which seldom make the same intermediate results.
+
     Raises UserError for a name that nothing has and for a record that cannot be read.
     """
     selected = _selected(found, systems, cases, claims, tags)
     sources: dict[tuple[str, bool], DataSource] = {}
-    planned = []
+    planned: list[tuple[int, Planned]] = []
     for case in (case for case in selected if profile in case.profiles):
         card = found.dataset(case.dataset)
         where = (card.name, case.simulated)
@@ -89,15 +92,14 @@ def plan(
             sources[where] = source_of(case, card, Path(data_dir) if data_dir else None)
         code = fingerprint(found.system(case.system), card)
         last = store.last_seconds(case.system, case.name, profile)
-        for seed in dict.fromkeys(case.profiles[profile].seeds if seeds is None else seeds):
+        for nth, seed in enumerate(dict.fromkeys(case.profiles[profile].seeds if seeds is None else seeds)):
             block = block_of(case, profile, seed, overrides or {}, data_dir, sources[where], code)
             timed = bool(case.timed) if case.isolated is None else case.isolated
-            planned.append(
-                Planned(block, _is_finished(store, block), last, timed, case.timeout_s, case.memory_mb)
-            )
+            finished = _is_finished(store, block)
+            planned.append((nth, Planned(block, finished, last, timed, case.timeout_s, case.memory_mb)))
     if not planned and not any(profile in case.profiles for case in found.cases()):
         raise unknown("profile", profile, {name for case in found.cases() for name in case.profiles})
-    return planned
+    return [one for _, one in sorted(planned, key=lambda one: one[0])]
 
 
 def _selected(

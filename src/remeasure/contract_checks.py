@@ -165,9 +165,7 @@ def _measured_wrong(registry: Registry, case: Case) -> Iterator[str]:
             yield f"arms give different numbers of {metric.name}"
         if not all(math.isfinite(value) for values in samples.values() for value in values):
             yield f"{metric.name} is not finite"
-        if metric.repeats and samples != {
-            arm: second.samples[metric.name].get(arm) for arm in samples
-        }:
+        if metric.repeats and samples != {arm: second.samples[metric.name].get(arm) for arm in samples}:
             yield f"{metric.name} is not the same for the same seed"
 
 

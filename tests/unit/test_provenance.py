@@ -143,7 +143,12 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[System, Dat
     shutil.copytree(system.folder, tmp_path / "toysys", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(card.folder, tmp_path / "toydata", ignore=shutil.ignore_patterns("__pycache__"))
     (package / "impls" / "common").mkdir(parents=True)
-    (package / "impls" / "common" / "shared.py").write_text("x = 1\n")
+    common = package / "impls" / "common"
+    (common / "shared.py").write_text("from .deeper import x\n")
+    (common / "deeper.py").write_text("x = 1\n")
+    (common / "of_others.py").write_text("x = 1\n")
+    with (tmp_path / "toysys" / "models.py").open("a") as file:
+        file.write("\nfrom remeasure.impls.common.shared import x\n")
     (package / "measure.py").write_text("x = 1\n")
     monkeypatch.setattr(provenance, "PACKAGE", package)
     return replace(system, folder=tmp_path / "toysys"), replace(card, folder=tmp_path / "toydata")
@@ -160,6 +165,7 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[System, Dat
         "toydata/dataset.toml",
         "remeasure/measure.py",
         "remeasure/impls/common/shared.py",
+        "remeasure/impls/common/deeper.py",
     ],
 )
 def test_code_that_can_change_numbers_changes_the_fingerprint(
@@ -180,6 +186,14 @@ def test_claims_and_prose_do_not_change_the_fingerprint(
     (tmp_path / edited).parent.mkdir(exist_ok=True)
     with (tmp_path / edited).open("a") as file:
         file.write("\n# another\n")
+    assert fingerprint(*copied) == before
+
+
+def test_common_code_that_the_system_does_not_import_leaves_its_fingerprint_alone(
+    copied: tuple[System, DataCard], tmp_path: Path
+) -> None:
+    before = fingerprint(*copied)
+    (tmp_path / "remeasure" / "impls" / "common" / "of_others.py").write_text("x = 2\n")
     assert fingerprint(*copied) == before
 
 

@@ -98,10 +98,10 @@ def ids(items: Sequence[Planned]) -> list[str]:
 def test_a_plan_holds_every_case_of_the_profile_times_its_seeds(store: Store) -> None:
     assert ids(planned(store)) == [
         f"toysys/{case} seed {seed}"
-        for case in ("loop-time", "prediction", "queue-latency")
         for seed in (1, 2, 3)
+        for case in ("loop-time", "prediction", "queue-latency")
     ]
-    assert [item.block.rounds for item in planned(store)] == [10] * 3 + [1] * 6
+    assert [item.block.rounds for item in planned(store)] == [10, 1, 1] * 3
     assert len({item.block.key for item in planned(store)}) == 9
 
 
@@ -266,7 +266,7 @@ def test_a_run_measures_what_is_missing_and_the_next_one_nothing(store: Store) -
     assert (len(outcome.done), len(outcome.cached)) == (0, 4)
     assert store.read_all() == records
     third = planned(store, cases=cases, seeds=[2, 3])
-    assert [item.cached for item in third] == [True, False] * 2
+    assert [item.cached for item in third] == [True] * 2 + [False] * 2
 
 
 def test_every_kind_of_failure_is_a_record_and_stops_nothing_else(store: Store) -> None:

@@ -42,6 +42,10 @@ def do(
         raise UserError(f"{system} has no command {command!r}; it has {', '.join(commands) or 'none'}.")
     settings = dict(parse_set(set_ or []))
     directory = settings.pop("data", None)
+    try:
+        out.mkdir(parents=True, exist_ok=True)  # now: not after an hour of work
+    except OSError as error:
+        raise UserError(f"{out} cannot be made ({error.strerror}); name another folder with --out.") from None
     space = Workspace(
         load=lambda name, request: _load(name, request, directory),
         out=out,
