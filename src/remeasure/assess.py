@@ -57,7 +57,9 @@ def compared(claim: Claim) -> tuple[str, ...]:
 
 
 def _ratio(claim: Claim, samples: Samples, deterministic: bool) -> Assessed:
-    effect = samples.ratio(claim.treatment, claim.baseline)
+    """Of two arms; without a baseline the metric itself is a ratio, such as a mean of speedups."""
+    both = claim.treatment, claim.baseline
+    effect = samples.ratio(*both) if claim.baseline else samples.level(claim.treatment)
     claimed = claim.value or 1.0
     word = rules.ratio_verdict(
         effect.interval.lo,

@@ -9,6 +9,9 @@ from .claims import Claim, Claims, Figure, place
 from .contracts import Case
 from .errors import UserError
 
+RATIO_UNIT = "×"
+"""Unit of a metric that is a ratio already, above 1 where it favours the treatment."""
+
 
 def check_claims(claims: Claims, cases: Mapping[str, Case], path: Path) -> None:
     """Raise UserError for the first claim or figure that cannot be judged with these cases."""
@@ -32,13 +35,19 @@ def claim_problem(claim: Claim, cases: Mapping[str, Case]) -> str:
     if invalid and claim.by != "remeasure":
         return f'uses arm {invalid[0]}, which is a control and no honest result; only by = "remeasure" may'
     if claim.testability != "not-testable":
-        if claim.kind in ("ratio", "difference") and not (claim.treatment and claim.baseline):
+        if claim.kind == "difference" and not (claim.treatment and claim.baseline):
             return "needs a treatment and a baseline"
-        if claim.kind in ("value", "bound") and not claim.treatment:
+        if claim.kind == "ratio" and not claim.baseline and _unit(claim, cases) != RATIO_UNIT:
+            return f"needs a baseline, or a metric that is itself a ratio (unit {RATIO_UNIT})"
+        if claim.kind in ("ratio", "value", "bound") and not claim.treatment:
             return "needs a treatment"
         if claim.kind == "ordering" and len(claim.order) < 2:
             return "needs an order of at least two arms"
     return ""
+
+
+def _unit(claim: Claim, cases: Mapping[str, Case]) -> str:
+    return cases[claim.case].metric(claim.metric).unit
 
 
 def _figure_problem(figure: Figure, cases: Mapping[str, Case]) -> str:

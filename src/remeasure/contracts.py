@@ -25,7 +25,8 @@ class Metric:
     clock: Literal["cpu", "wall"] = "cpu"
     """Which clock times it; process CPU time unless the work waits by nature."""
     per: str = "seed"
-    """What one sample stands for: round, user, query, document, seed."""
+    """What one sample stands for: round, user, query, document, seed; draw: a model run on inputs drawn within
+    their tolerances, where the interval is the spread of the draws."""
     exact: bool = True
     """False where the same seed may give another number though no clock is read, such as a peak of memory."""
 
@@ -114,6 +115,8 @@ class Case:
     """True: always measured on the declared simulator (curves over sizes that no real data have)."""
     axis: str = ""
     """Name of the x axis where arms are points of curves."""
+    lines: Mapping[str, float] = field(default_factory=dict)
+    """Values of the first metric that are drawn across its curves, by name: where a claim begins to hold."""
     tags: tuple[str, ...] = ()
 
     @property

@@ -116,6 +116,8 @@ class CaseSummary(Struct, frozen=True):
     commit: str
     environment: str
     command: str
+    lines: dict[str, float] = {}
+    """Values drawn across the curves, by name."""
 
 
 class Noise(Struct, frozen=True):

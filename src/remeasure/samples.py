@@ -16,6 +16,9 @@ MEAN_RATIO = "Ratio of means{seeds}; paired bootstrap over {per}s, 10,000 resamp
 DIFFERENCE = "Mean paired difference{seeds}; bootstrap over {per}s, 10,000 resamples."
 MEAN = "Mean{seeds}; bootstrap over {per}s, 10,000 resamples."
 MEDIAN = "Median of {per}s with binomial 95 % bounds."
+DRAWS = "Median and middle 95 % over draws of the model's uncertain inputs."
+DRAW = "draw"
+"""What a sample of a model stands for when its inputs are drawn within their tolerances."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class Samples:
 
     def levels(self, arms: Sequence[str]) -> dict[str, Effect]:
         """`level` of several arms; those over equally many units share their resamples."""
+        if self.meta.per == DRAW:
+            return {arm: self._drawn(self.of(arm)) for arm in arms}
         if self.meta.kind == "time":
             how = MEDIAN.format(per=self.meta.per)
             return {
@@ -96,6 +101,10 @@ class Samples:
     def ratio(self, treatment: str, baseline: str) -> Effect:
         """Oriented so that > 1 favours the treatment. Raises ValueError for unpaired samples and zeros."""
         better, pairs = self.meta.better, self.pairs(treatment, baseline)
+        if self.meta.per == DRAW:
+            if any((values <= 0).any() for pair in pairs for values in pair):
+                raise ValueError("a ratio of draws needs positive samples")
+            return self._drawn([a / b if better == "higher" else b / a for a, b in pairs])
         ours, theirs = self.joined([a for a, _ in pairs]), self.joined([b for _, b in pairs])
         if self.meta.kind in ("time", "virtual-time"):
             interval = stats.ratio_interval(ours, theirs, better)
@@ -116,6 +125,8 @@ class Samples:
         """In the metric's unit, > 0 favours the treatment. Raises ValueError for unpaired samples."""
         sign = 1.0 if self.meta.better == "higher" else -1.0
         blocks = [sign * (a - b) for a, b in self.pairs(treatment, baseline)]
+        if self.meta.per == DRAW:
+            return self._drawn(blocks)
         interval = stats.mean_difference_interval(self.joined(blocks))
         per_seed = tuple(float(block.mean()) for block in blocks)
         return Effect(interval, per_seed, self._say(DIFFERENCE, blocks))
@@ -130,6 +141,10 @@ class Samples:
         return stats.ratio_interval(
             np.concatenate([a for a, _ in pairs]), np.concatenate([b for _, b in pairs]), self.meta.better
         )
+
+    def _drawn(self, blocks: Sequence[Array]) -> Effect:
+        per_seed = tuple(float(np.median(block)) for block in blocks)
+        return Effect(stats.draws_interval(np.concatenate(blocks)), per_seed, DRAWS)
 
     def joined(self, blocks: Sequence[Array]) -> Array:
         """Each user's value averaged over seeds; where no user recurs (rounds, seeds), all in a row."""

@@ -127,6 +127,16 @@ def percentile_interval(values: Values, p: float = 0.5) -> Interval:
     return _interval(estimate, lo, hi, array.size)
 
 
+def draws_interval(draws: Values) -> Interval:
+    """Median and middle 95 % of a model's results over draws of its uncertain inputs.
+
+    The draws are the uncertainty itself, not a sample to be averaged: more of them make no narrower interval.
+    """
+    array = _array(draws)
+    lo, hi = np.quantile(array, TAILS)
+    return _interval(float(np.median(array)), float(lo), float(hi), array.size)
+
+
 def spread(per_seed: Values) -> float:
     """The seed range: largest less smallest."""
     return float(np.ptp(_array(per_seed)))

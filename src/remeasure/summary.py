@@ -24,7 +24,7 @@ EVIDENCE = ("measured", "scaled", "modelled")
 def case_summaries(case: Case, records: Sequence[Record]) -> list[CaseSummary]:
     """One row a metric; arms in declared order."""
     newest = records[-1]
-    rows = []
+    rows: list[CaseSummary] = []
     for name, meta in newest.metrics.items():
         samples = Samples(tuple(record for record in records if name in record.metrics), name)
         arms = [arm for arm in samples.arms if all(np.isfinite(block).all() for block in samples.of(arm))]
@@ -46,6 +46,7 @@ def case_summaries(case: Case, records: Sequence[Record]) -> list[CaseSummary]:
                 data=one(record.data.kind for record in records if record.data),
                 data_label=one(record.data.label for record in records if record.data),
                 axis=case.axis,
+                lines=dict(case.lines) if not rows else {},
                 arms=[
                     ArmSummary(
                         arm=arm,

@@ -598,6 +598,7 @@ CASES = [
         kind="virtual-time",
         per="seed",
         axis="offered load (requests/s)",
+        lines={"the claim breaks here": 5.0},
         evidence="modelled",
         data_label="azure_llm_2023 (conversation)",
         seeds=[1, 2, 3, 4, 5],

@@ -43,6 +43,8 @@ class Chart:
     x: Axis
     y: Axis
     series: list[Series]
+    lines: list[tuple[str, float]]
+    """Name and height of every line drawn across."""
 
 
 def curves(case: CaseSummary) -> Chart | None:
@@ -51,7 +53,7 @@ def curves(case: CaseSummary) -> Chart | None:
     xs = sorted({a.x for a in points if a.x is not None})
     if len(xs) < 2:
         return None
-    values = [v for a in points for v in (a.mean, a.lo, a.hi)]
+    values = [v for a in points for v in (a.mean, a.lo, a.hi)] + list(case.lines.values())
     x = axis(xs, log=spans(xs, 8), marks=xs if len(xs) <= 8 else ())
     log_y = spans(values, 20)
     y = axis([*values, 0.0] if not log_y and min(values) > 0 else values, log=log_y, most=5)
@@ -68,7 +70,7 @@ def curves(case: CaseSummary) -> Chart | None:
         Series(name, declared.index(name) % 6 + 1, named[name], labels[name], stops[name])
         for name in sorted(named, key=lambda name: (ends[name], name))
     ]
-    return Chart(x, y, series)
+    return Chart(x, y, series, [(name, round(100 - y.at(value), 2)) for name, value in case.lines.items()])
 
 
 def _finite(arm: ArmSummary) -> bool:

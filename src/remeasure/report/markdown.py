@@ -205,6 +205,9 @@ def _case(c: CaseSummary) -> str:
             [cell(a.arm), a.role, *x, number(shown("value", a.mean, a.lo, a.hi, c.unit)), count(a.n), note]
         )
     stops = [f"{cell(s.name)}: {s.stops}." for s in (chart.series if chart else []) if s.stops]
+    if chart and c.lines:
+        across = [f"{cell(name)}, {shown('value', at, unit=c.unit).one}" for name, at in c.lines.items()]
+        stops.append(f"Lines: {'; '.join(across)}.")
     title = f"### {cell(c.system)}/{cell(c.case)}: {cell(c.metric)}"
     return "\n\n".join(
         [title, cell(c.question), cell(about), table(heads, rows), *stops, f"```sh\n{c.command}\n```"]
