@@ -279,7 +279,7 @@ def bag_inference(arm: Arm, data: Any, seed: int) -> Callable[[], None]:
         "standard": At(seeds=(0, 1, 2)),
         "full": At(seeds=(0, 1, 2)),
     },
-    isolated=True,
+    isolated=False,
     timeout_s=4 * 3600,
     tags=("partial",),
 )
@@ -307,7 +307,7 @@ def stage_cost(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]
         "standard": At(seeds=(0, 1, 2)),
         "full": At(seeds=(0, 1, 2)),
     },
-    isolated=True,
+    isolated=False,
     axis="users and items, × t1",
     tags=("growth", "partial"),
 )

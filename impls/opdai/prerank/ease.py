@@ -60,5 +60,15 @@ def _inverse(matrix: np.ndarray) -> np.ndarray:
         factor, info = linalg.lapack.spotri(factor, lower=0, overwrite_c=1)
     if info:
         raise linalg.LinAlgError(f"EASE: the Gram matrix is singular (LAPACK info {info}); raise l2")
-    upper = np.triu(factor)
-    return np.asarray(upper + np.triu(upper, 1).T)
+    # LAPACK gives the upper triangle in Fortran's order; the transpose of what is symmetric is the same in C's.
+    return _mirrored(factor).T
+
+
+def _mirrored(upper: np.ndarray, step: int = 1024) -> np.ndarray:
+    """The symmetric matrix of an upper triangle, in place: whole copies would triple the memory of a large one."""
+    for start in range(0, len(upper), step):
+        end = start + step
+        upper[end:, start:end] = upper[start:end, end:].T
+        corner = np.triu(upper[start:end, start:end])
+        upper[start:end, start:end] = corner + np.triu(corner, 1).T
+    return upper
