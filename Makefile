@@ -32,7 +32,7 @@ clean:
 $(READY): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "remeasure: $(PYTHON) is older than 3.11; say make PYTHON=python3.11 (or later)." >&2; exit 2; }
-	@echo "remeasure: building $(VENV): pip will download about 470 MB (190 MB of it torch), or several GB" \
+	@echo "remeasure: building $(VENV): pip will download about 570 MB (190 MB of it torch, 95 MB the weights of a small model), or several GB" \
 		"where it is offered only the CUDA build of torch."
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
