@@ -1,0 +1,1 @@
+"""On-device workloads, declared: agents, groups of models, prompt lengths, grids of prompts and memory pressure."""

@@ -1,0 +1,63 @@
+"""The measured questions about FlexServe: those that this host answers, and those for the modelled device."""
+
+from __future__ import annotations
+
+from .cases_device import (
+    device_ablation,
+    device_applications,
+    device_decode,
+    device_fit,
+    device_operations,
+    device_release,
+    device_speedup,
+    device_survival,
+    region_background,
+    region_background_strawman,
+    region_decrypt,
+    region_decrypt_strawman,
+    region_flash,
+    region_flash_strawman,
+    region_npu,
+    region_npu_strawman,
+    simulator_hour,
+    simulator_scale,
+)
+from .cases_host import (
+    attack,
+    decryption,
+    host_cold,
+    host_equality,
+    host_pipeline,
+    host_reclaim,
+    host_security,
+    host_ttft,
+)
+
+__all__ = [
+    "attack",
+    "decryption",
+    "device_ablation",
+    "device_applications",
+    "device_decode",
+    "device_fit",
+    "device_operations",
+    "device_release",
+    "device_speedup",
+    "device_survival",
+    "host_cold",
+    "host_equality",
+    "host_pipeline",
+    "host_reclaim",
+    "host_security",
+    "host_ttft",
+    "region_background",
+    "region_background_strawman",
+    "region_decrypt",
+    "region_decrypt_strawman",
+    "region_flash",
+    "region_flash_strawman",
+    "region_npu",
+    "region_npu_strawman",
+    "simulator_hour",
+    "simulator_scale",
+]

@@ -1,0 +1,66 @@
+"""What the cases about the simulator itself run: an hour of agents, and traces of growing length."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .sim.arrivals import Request, Step, merged, poisson, workflow
+
+if TYPE_CHECKING:
+    from remeasure.datasets.ondevice.loader import Workloads
+
+    from .sim.outcome import Outcome
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A trace of the ten declared workflows, served by FlexServe on the modelled device."""
+
+    requests: int | None = None
+    """Calls of a model; None: as many as come in one hour."""
+    runs_per_hour: float = 3.0
+    """How often each workflow is started."""
+
+
+def trace(config: Simulated, workloads: Workloads, seed: int) -> Iterator[Request]:
+    """All workflows' calls in order of time."""
+    calls = sum(len(flow.steps) for flow in workloads.workflows)
+    hours = 1.0 if config.requests is None else config.requests / (calls * config.runs_per_hour)
+    return merged(
+        *(
+            workflow(
+                poisson(config.runs_per_hour, hours, [seed, place]),
+                flow.name,
+                [Step(step.model, step.prompt, step.new) for step in flow.steps],
+            )
+            for place, flow in enumerate(workloads.workflows)
+        )
+    )
+
+
+def simulated(config: Simulated, workloads: Workloads, seed: int) -> Callable[[], dict[str, object]]:
+    """What is returned serves the trace once; CPU seconds, requests a second, MB beyond what was there before."""
+    from remeasure.impls.common.memory import peak_mb
+
+    from .sim.calibration import read
+    from .sim.costs import Costs
+    from .sim.server import simulate
+    from .systems import FLEXSERVE
+
+    costs = Costs(read())
+
+    def run() -> dict[str, object]:
+        served: list[Outcome] = []
+        start = time.process_time()
+        grown = peak_mb(
+            lambda: served.append(
+                simulate(FLEXSERVE, trace(config, workloads, seed), costs, cache_gib=workloads.cache_gib)
+            )
+        )
+        cpu_s = time.process_time() - start
+        return {"CPU": cpu_s, "requests/s": len(served[0].ttft_s) / cpu_s, "memory grown": grown}
+
+    return run
