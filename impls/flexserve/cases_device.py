@@ -14,8 +14,7 @@ from typing import Any
 from remeasure.contracts import Arm, At, Metric, Tuning, case
 from remeasure.datasets.ondevice.loader import Request
 
-from .device import COLD, Axis, Comparison, Fit, Modelled, Region, Step, Survival
-from .simulator import Simulated
+from .questions import COLD, Axis, Comparison, Fit, Modelled, Region, Simulated, Step, Survival
 
 
 def virtual(name: str, unit: str, better: str) -> Metric:

@@ -6,16 +6,16 @@ share it, so ratios are paired. The draws of a block are made once and read by a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import hypot
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .config import System
-from .systems import FLEXSERVE, NW_BASE, STRAWMAN, STRAWMAN_OPT, TZLLM_LIKE, cold
+from .questions import COLD, EXPERIMENTS, HEADLINE, TTFTS, Comparison, Fit, Modelled, Region, Step, Survival
+from .systems import FLEXSERVE, STRAWMAN_OPT, cold
 
 if TYPE_CHECKING:
     from remeasure.datasets.ondevice.loader import Workloads
@@ -23,91 +23,6 @@ if TYPE_CHECKING:
     from .figures import Setting
     from .sim.calibration import Calibration
     from .sim.costs import Costs
-
-Experiment = Literal["cold", "pressure", "several models", "agents", "headline", "TTFT only"]
-Axis = Literal["flash", "npu", "decrypt", "background"]
-EXPERIMENTS: Mapping[str, int] = {"cold": 5, "pressure": 7, "several models": 8, "agents": 9, "ablation": 11}
-"""Experiment → the paper's figure."""
-HEADLINE = ("cold", "several models", "agents")
-"""The three means whose mean is the abstract's number (spec, C1)."""
-TTFTS = ("cold", "several models")
-"""Those of them that are TTFTs."""
-COLD: Mapping[str, System] = {
-    "FlexServe": cold(FLEXSERVE),
-    "NW-Base": NW_BASE,
-    "Strawman-OPT": STRAWMAN_OPT,
-    "TZ-LLM-like": TZLLM_LIKE,
-    "Strawman": STRAWMAN,
-}
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """FlexServe, or another system, against a baseline over the cells of an experiment."""
-
-    experiment: Experiment = "cold"
-    """headline: the mean of the means of cold, several models and agents, as the abstract builds it; TTFT only: all
-    cells of cold and several models."""
-    baseline: str = "Strawman"
-    """The slower system."""
-    treatment: str = "FlexServe"
-    """The faster one."""
-    draws: int = 200
-    """Draws of what is uncertain."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of the ablation: by how much it cuts what was left."""
-
-    before: str
-    """The step before."""
-    name: str
-    """The step."""
-    draws: int = 200
-    """Draws of what is uncertain."""
-
-
-@dataclass(frozen=True)
-class Modelled:
-    """A system's cold start, decoding or an operation on the device."""
-
-    what: str
-    """A key of `COLD`, an operation, or a policy of Figure 10."""
-    draws: int = 200
-    """Draws of what is uncertain."""
-
-
-@dataclass(frozen=True)
-class Fit:
-    """How a system's bars in Figure 5 are said for a model that was left out."""
-
-    system: str
-    """A system of Figure 5."""
-    by: Literal["model", "size"] = "model"
-    """model: the device model; size: the other models' bars in proportion to weights."""
-
-
-@dataclass(frozen=True)
-class Region:
-    """A place on a sweep of the device, cold: where FlexServe's speedup over a baseline is asked for."""
-
-    axis: Axis = "flash"
-    """What is swept."""
-    x: float = 1.0
-    """GB/s of the flash, GB of background, else a factor on the calibrated speed."""
-    baseline: str = "Strawman-OPT"
-    """A system of `COLD`."""
-    draws: int = 200
-    """Draws of what is uncertain."""
-
-
-@dataclass(frozen=True)
-class Survival:
-    """FlexServe cold against the stronger baseline, everything drawn at once."""
-
-    draws: int = 1000
-    """Draws of what is uncertain."""
 
 
 @dataclass(frozen=True, eq=False)

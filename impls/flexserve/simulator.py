@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .questions import Simulated
 from .sim.arrivals import Request, Step, merged, poisson, workflow
 
 if TYPE_CHECKING:
     from remeasure.datasets.ondevice.loader import Workloads
 
     from .sim.outcome import Outcome
-
-
-@dataclass(frozen=True)
-class Simulated:
-    """A trace of the ten declared workflows, served by FlexServe on the modelled device."""
-
-    requests: int | None = None
-    """Calls of a model; None: as many as come in one hour."""
-    runs_per_hour: float = 3.0
-    """How often each workflow is started."""
 
 
 def trace(config: Simulated, workloads: Workloads, seed: int) -> Iterator[Request]:

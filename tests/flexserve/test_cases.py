@@ -10,8 +10,8 @@ import pytest
 
 from remeasure.datasets.ondevice.loader import Request, Workloads, load
 from remeasure.impls.flexserve import cases_host, device, tuning
-from remeasure.impls.flexserve.device import Comparison, Fit, Region, Step
 from remeasure.impls.flexserve.host import HostPrefill, differing, prefilled
+from remeasure.impls.flexserve.questions import Comparison, Fit, Region, Step
 from remeasure.impls.flexserve.real.models import HostRun
 from remeasure.registry import registry
 

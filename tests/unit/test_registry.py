@@ -200,7 +200,7 @@ def claims_with(monkeypatch: pytest.MonkeyPatch, root: Path, name: str, old: str
             'treatment = "peek"',
             "own-ratings-help uses arm peek, which",
         ),
-        ("c_half", 'baseline = "slow"\n', "", "three-times-faster needs a treatment and a baseline"),
+        ("c_half", 'baseline = "slow"\n', "", "three-times-faster needs a baseline"),
         ("c_figure", 'arm = "toy"', 'arm = "toi"', "figure speedup over slow names the arm toi"),
         (
             "c_figcase",

@@ -18,6 +18,7 @@ import psutil
 
 from remeasure.errors import UserError
 
+from ..policy.plan import CHUNK_BYTES
 from ..secure.cipher import Name
 from ..secure.reader import Shards, open_model
 from ..secure.shards import write_model
@@ -27,7 +28,7 @@ from .plain import PlainShards, write_plain
 DEVICE_KEY = hashlib.sha256(b"remeasure: a host has no fused key, so its device key is public").digest()
 """A phone's key never leaves its chip. This one keeps nobody out of the files; it makes the host do the same work."""
 VERSION = 1
-CHUNK_BYTES = 1 << 20
+TAGGED_BYTES = 1 << 20
 """Of plaintext under one tag, or less where one operation reads less."""
 
 
@@ -41,7 +42,7 @@ def open_shards(run: HostRun, model: Model, buffers: int, root: Path | None = No
 
     Raises UserError where the cache cannot be written, or holds a damaged folder.
     """
-    chunk = min(CHUNK_BYTES, 64 << 10) if run.system.granularity == "64 KiB" else CHUNK_BYTES
+    chunk = min(TAGGED_BYTES, CHUNK_BYTES[run.system.granularity] or TAGGED_BYTES)
     cipher: Name = "gcm" if run.system.authenticated else "ctr"
     kind = (cipher, str(chunk)) if encrypted(run) else ("plain",)
     made_from = hashlib.sha256(model.fingerprint.encode()).hexdigest()[:12]
