@@ -24,12 +24,15 @@ class Loader:
     """
 
     def __init__(
-        self, shards: Shards | PlainShards, to: Destination, secret: bool, bytes_per_s: float = 0.0
+        self, shards: Shards | PlainShards, to: Destination, scattered: bool, bytes_per_s: float = 0.0
     ) -> None:
-        """`secret`: the storage cannot write into `to`. `bytes_per_s`: what reading is slowed to; 0 for nothing."""
+        """`scattered`: the storage cannot write into `to`, or only slowly.
+
+        `bytes_per_s`: what reading is slowed to; 0 is as fast as the storage.
+        """
         self._shards = shards
         self._to = to
-        self._secret = secret
+        self._scattered = scattered
         self._bytes_per_s = bytes_per_s
         self._due = 0.0
         self._staged: dict[tuple[int, int], Ciphertext] = {}
@@ -45,7 +48,7 @@ class Loader:
         if isinstance(self._shards, PlainShards):
             # Whole pages: a part's memory and its file go on to the end of the last one.
             pages = self._to.view(op.part, op.offset, padded(op.nbytes))
-            self._shards.read_into(op.part, op.offset, pages, self._secret)
+            self._shards.read_into(op.part, op.offset, pages, self._scattered)
         else:
             self._staged[op.part, op.offset] = self._shards.read(op.part, op.offset, op.nbytes)
         if self._bytes_per_s:

@@ -1,13 +1,16 @@
 """The memory that a part of the weights, or the KV cache, lives in: the host's stand-ins for how systems allocate.
 
-flex: secret pages, claimed in pieces. cma: ordinary memory that the kernel makes contiguous by moving it together
-(MADV_COLLAPSE), in blocks of 2 MiB. mmap: ordinary pages.
+flex: secret pages, or ordinary ones of the same size where protection is off. cma: ordinary memory that the kernel
+makes contiguous by moving pages together (MADV_COLLAPSE), in blocks of 2 MiB. mmap: ordinary memory in large pages,
+which any program may ask for: the storage writes into them several times as fast as into scattered small ones.
 """
 
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,9 +18,17 @@ from ..secure.manifest import ALIGN, padded
 from ..secure.pool import Pool
 from .models import HostRun
 
-Kind = Literal["secret", "ordinary", "contiguous"]
+Kind = Literal["secret", "small pages", "large pages", "contiguous"]
+LABELS: Mapping[Kind, str] = {
+    "secret": "secret memory (memfd_secret)",
+    "small pages": "ordinary memory, unprotected",
+    "large pages": "ordinary memory in large pages where the kernel gives them, unprotected",
+    "contiguous": "ordinary memory made contiguous (MADV_COLLAPSE), unprotected",
+}
+SCATTERED: frozenset[Kind] = frozenset({"secret", "small pages"})
+"""Kinds that the storage cannot write to, or only slowly."""
 BLOCK_BYTES = 2 << 20
-"""Of contiguous memory that MADV_COLLAPSE makes."""
+"""Of a large page, and of contiguous memory that MADV_COLLAPSE makes."""
 MADV_COLLAPSE = 25
 """Python's mmap knows no name for it."""
 
@@ -26,7 +37,9 @@ def kind(run: HostRun) -> Kind:
     """What a run's weights and KV lie in."""
     if run.system.alloc.startswith("cma"):
         return "contiguous"
-    return "secret" if run.system.protected and run.protection == "secret" else "ordinary"
+    if run.system.alloc == "mmap":
+        return "large pages"
+    return "secret" if run.system.protected and run.protection == "secret" else "small pages"
 
 
 @dataclass(eq=False)
@@ -46,9 +59,14 @@ class Region:
         self.nbytes = nbytes
         self.kind = kind
         self.collapsed = collapsed or Collapsed()
-        slack = BLOCK_BYTES if kind == "contiguous" else 0
+        slack = 0 if kind in SCATTERED else BLOCK_BYTES
         self._pool = Pool(padded(max(nbytes, ALIGN)) + slack, "secret" if kind == "secret" else "none")
         self._start = -self._pool.address() % BLOCK_BYTES if slack else 0
+        advice = {"small pages": mmap.MADV_NOHUGEPAGE, "large pages": mmap.MADV_HUGEPAGE}.get(kind)
+        if advice is not None:
+            self._advise(
+                0, padded(nbytes), advice
+            )  # a kernel without large pages refuses, and has small ones
 
     def view(self, offset: int = 0, nbytes: int | None = None) -> memoryview:
         """Writable bytes [offset, offset + nbytes); may reach into the rest of the last page."""
@@ -67,17 +85,22 @@ class Region:
 
     def zero(self) -> None:
         """Overwrite everything."""
-        self._pool.zero(0, self._pool.nbytes)
+        self._pool.zero(self._start, self.nbytes)
 
     def close(self) -> None:
         """Give the pages back."""
         self._pool.close()
 
     def _collapse(self, block: int) -> None:
-        libc = ctypes.CDLL(None, use_errno=True)
-        address = self._pool.address(self._start + block)
-        refused = libc.madvise(ctypes.c_void_p(address), ctypes.c_size_t(BLOCK_BYTES), MADV_COLLAPSE)
+        refused = self._advise(block, BLOCK_BYTES, MADV_COLLAPSE)
         self.collapsed.blocks += 1
         if refused:
             self.collapsed.refused += 1
-            self.collapsed.why = os.strerror(ctypes.get_errno())
+            self.collapsed.why = os.strerror(refused)
+
+    def _advise(self, offset: int, nbytes: int, advice: int) -> int:
+        """0, or the error number with which the kernel refused."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        address = self._pool.address(self._start + offset)
+        refused = libc.madvise(ctypes.c_void_p(address), ctypes.c_size_t(nbytes), advice)
+        return ctypes.get_errno() if refused else 0

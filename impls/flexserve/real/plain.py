@@ -1,6 +1,7 @@
 """Weights that are not encrypted: the normal world's base line, and the ablation of the cipher.
 
-The storage writes straight into ordinary memory. Into secret memory it cannot, so there what was read is copied.
+The storage writes straight into large pages. Into secret memory it cannot, and into small pages it is slower than with
+a copy.
 """
 
 from __future__ import annotations
@@ -58,13 +59,14 @@ class PlainShards:
         self.io = "O_DIRECT" if direct else "fadvise"
         self._staging = Staging(2)
 
-    def read_into(self, part: int, offset: int, pages: memoryview, secret: bool) -> None:
+    def read_into(self, part: int, offset: int, pages: memoryview, scattered: bool) -> None:
         """Fill `pages`, whole 4 KiB pages at an aligned address, with the bytes of a part from `offset` on.
 
-        `pages` may reach over the end of the part into its padding. secret: the storage cannot write to the pages.
+        `pages` may reach over the end of the part into its padding. scattered: the storage cannot write to the
+        pages, or only slowly, so that they get a copy.
         Raises UserError where the file became shorter or cannot be read.
         """
-        if not secret or self.io != "O_DIRECT":
+        if not scattered or self.io != "O_DIRECT":
             return self._fill(part, offset, pages)
         buffer = self._staging.take(pages.nbytes)
         try:

@@ -21,7 +21,7 @@ from ..policy.plan import Kind, Op, Part, plan
 from .bounds import Schedule, schedule
 from .engine import Timeline, execute
 from .loading import Loader
-from .memory import Collapsed, Region, kind
+from .memory import LABELS, SCATTERED, Collapsed, Region, kind
 from .models import HostRun, model
 from .prepared import open_shards
 from .resident import ResidentParts
@@ -90,7 +90,7 @@ class HostServer:
         # Without overlap the whole model is loaded before any of it is decrypted.
         self._staging_bytes = max(STAGING_BYTES, 2 * max(loads)) if run.system.overlap else sum(loads)
         shards = open_shards(run, made, len(loads), root)
-        self._loader = Loader(shards, self._memory, self._kind == "secret", run.throttle_read * 1e6)
+        self._loader = Loader(shards, self._memory, self._kind in SCATTERED, run.throttle_read * 1e6)
         try:
             if run.pool == "warm":
                 self._open_kv()
@@ -104,12 +104,7 @@ class HostServer:
     @property
     def label(self) -> str:
         """How this host stands in for the system's memory and storage."""
-        names = {
-            "secret": "secret memory (memfd_secret)",
-            "ordinary": "ordinary memory, unprotected",
-            "contiguous": "ordinary memory made contiguous (MADV_COLLAPSE), unprotected",
-        }
-        said = [names[self._kind], f"{self._loader.io} reads"]
+        said = [LABELS[self._kind], f"{self._loader.io} reads"]
         if self._collapsed.refused:
             blocks = f"{self._collapsed.refused} of {self._collapsed.blocks} blocks"
             said.append(f"the kernel refused to move {blocks} together ({self._collapsed.why})")
