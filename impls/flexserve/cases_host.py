@@ -46,10 +46,15 @@ def serving(system: System, tokens: int = 128, **changes: Any) -> HostPrefill:
     return HostPrefill(HostRun(system=system, prompt_tokens=LONGEST, **changes), tokens)
 
 
-def tuned(name: str, tokens: int = 128, **changes: Any) -> HostPrefill:
-    """The pipeline or the sequential run with what was chosen for it."""
-    untuned = serving(SYSTEMS[name], tokens, **changes)
-    return replace(untuned, run=with_choice(untuned.run, chosen(name)))
+def tuned(name: str, tokens: int = 128, system: System | None = None, **changes: Any) -> HostPrefill:
+    """The pipeline or the sequential run, or another system of its kind, with what was chosen for it."""
+    untuned = serving(system or SYSTEMS[name], tokens)
+    return replace(untuned, run=replace(with_choice(untuned.run, chosen(name)), **changes))
+
+
+def variant(**fields: Any) -> System:
+    """The pipeline with fields replaced."""
+    return replace(PIPELINE, **fields)
 
 
 def profiles(rounds: int, /, **smoke: Any) -> dict[str, At]:
@@ -129,11 +134,13 @@ def host_ttft(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]
     dataset="wikitext2",
     request=PROMPTS,
     arms=(
-        Arm("unprotected", "strawman", serving(cold(NW_BASE), protection="none")),
-        Arm("secret pages only", "ablation", serving(replace(PIPELINE, crypto="none"))),
-        Arm("encryption only", "ablation", serving(PIPELINE, protection="none")),
+        Arm("unprotected", "strawman", tuned("pipeline", system=cold(NW_BASE), protection="none")),
+        Arm("secret pages only", "ablation", tuned("pipeline", system=variant(crypto="none"))),
+        Arm("encryption only", "ablation", tuned("pipeline", protection="none")),
         Arm("both", "reference", tuned("pipeline"), tuning=tuning("pipeline")),
-        Arm("both, without authentication", "ablation", serving(replace(PIPELINE, authenticated=False))),
+        Arm(
+            "both, without authentication", "ablation", tuned("pipeline", system=variant(authenticated=False))
+        ),
     ),
     metrics=PREFILL,
     profiles=profiles(10, seeds=(0,), rounds=3),
@@ -150,14 +157,17 @@ def host_security(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, obje
     request=PROMPTS,
     arms=(
         Arm("tuned", "reference", tuned("pipeline"), tuning=tuning("pipeline")),
-        Arm("layer by layer", "ablation", serving(PIPELINE)),
-        Arm("4 MiB", "ablation", serving(replace(PIPELINE, granularity="4 MiB"))),
+        Arm(
+            "layer by layer",
+            "ablation",
+            serving(PIPELINE, compute_threads=chosen("pipeline")["compute_threads"]),
+        ),
         Arm("64 KiB", "ablation", serving(replace(PIPELINE, granularity="64 KiB"))),
-        Arm("two compute threads", "ablation", serving(PIPELINE, compute_threads=2)),
+        Arm("two compute threads", "ablation", tuned("pipeline", compute_threads=2)),
         Arm(
             "half of the parts cached",
             "ablation",
-            serving(replace(PIPELINE, cache="cooperative"), cached_parts=16),
+            tuned("pipeline", system=variant(cache="cooperative"), cached_parts=16),
         ),
     ),
     metrics=PREFILL,
@@ -178,12 +188,16 @@ def host_pipeline(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, obje
         Arm(
             "Strawman-OPT, fresh pages",
             "optimized",
-            serving(STRAWMAN_OPT, pool="cold"),
+            tuned("pipeline", system=STRAWMAN_OPT, pool="cold"),
             tuning=tuning("pipeline"),
         ),
-        Arm("NW-Base, fresh pages", "ablation", serving(cold(NW_BASE), pool="cold", protection="none")),
-        Arm("FlexServe, fresh pages", "reference", serving(PIPELINE, pool="cold")),
-        Arm("FlexServe, pages owned", "ablation", serving(PIPELINE)),
+        Arm(
+            "NW-Base, fresh pages",
+            "ablation",
+            tuned("pipeline", system=cold(NW_BASE), pool="cold", protection="none"),
+        ),
+        Arm("FlexServe, fresh pages", "reference", tuned("pipeline", pool="cold")),
+        Arm("FlexServe, pages owned", "ablation", tuned("pipeline")),
     ),
     metrics=PREFILL,
     profiles={

@@ -100,6 +100,6 @@ class Simulated:
     """A trace of the ten declared workflows, served by FlexServe on the modelled device."""
 
     requests: int | None = None
-    """Calls of a model; None: as many as come in one hour."""
+    """Calls of a model, on average over seeds; None: as many as come in one hour."""
     runs_per_hour: float = 3.0
     """How often each workflow is started."""

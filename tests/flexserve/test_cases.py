@@ -136,3 +136,27 @@ def test_prompts_of_other_lengths_share_a_server() -> None:
     from remeasure.impls.flexserve.host import kept_server
 
     assert kept_server(MICRO.run) is kept_server(replace(MICRO, tokens=10).run)
+
+
+def test_an_attack_that_reads_not_even_ordinary_memory_proves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from remeasure.errors import UserError
+    from remeasure.impls.flexserve.attack import Attack, attacked
+    from remeasure.impls.flexserve.secure import attacker
+
+    refused = {"/proc/PID/mem": {"outcome": "EPERM", "found": False}}
+    monkeypatch.setattr(attacker, "attack", lambda *_: refused)
+    with pytest.raises(UserError, match="proves nothing"):
+        attacked(Attack("none"))()
+
+
+def test_every_part_of_the_security_cost_is_served_with_the_same_threads_and_grain() -> None:
+    runs = [arm.config.run for arm in cases_host.host_security.arms]
+    assert len({(run.compute_threads, run.system.granularity, run.system.overlap) for run in runs}) == 1
+
+
+def test_a_cold_baseline_has_the_tuning_that_it_declares() -> None:
+    arm = cases_host.host_cold.arm("Strawman-OPT, fresh pages")
+    assert arm.tuning is not None
+    assert tuning.with_choice(arm.config.run, dict(arm.tuning.chosen)) == arm.config.run
