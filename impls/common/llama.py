@@ -2,13 +2,14 @@
 
 One `layer` serves every system, so that what a system adds (protected memory, blocks shared between models) is all
 that can change its output. Where weights and the KV cache lie is the caller's affair: the same bytes at addresses
-that are multiples of 64 give the same logits, bit for bit. Everything here runs in torch's inference mode.
+that are multiples of 64 give the same logits, bit for bit. Callers choose torch's mode: inference, or gradients.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,6 +22,16 @@ Weights = dict[str, torch.Tensor]
 """The tensors of one part, by `TensorSpec.name`; fp32."""
 Deltas = Mapping[str, Callable[[torch.Tensor], torch.Tensor]]
 """By projection (q, k, v, o, gate, up, down): what is added to its output, from the same input [T, inputs]."""
+Linear = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""x [T, inputs] and a matrix [outputs, inputs] -> x times its transpose, [T, outputs], in new memory."""
+
+
+class Attention(Protocol):
+    """What a layer needs of the memory of earlier tokens, of one sequence or of many."""
+
+    def attend(self, index: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        """Append keys and values [T, kv_heads, head_dim] of the next T tokens to layer `index`, rotate by position,
+        and return what the queries [T, heads, head_dim] see of their own past, [T, heads * head_dim]."""
 
 
 @dataclass(frozen=True)
@@ -144,52 +155,62 @@ class KV:
         self.filled[index] = end
         return self.keys[index, :, :end], self.values[index, :, :end]
 
+    def attend(self, index: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        """See `Attention`; raises ValueError where the tokens do not fit."""
+        tokens, start = len(q), self.filled[index]
+        keys, values = self.append(index, k, v)
+        attended = F.scaled_dot_product_attention(
+            self.rotate(q, start).transpose(0, 1)[None],
+            keys[None],
+            values[None],
+            # torch's causal flag aligns the first query with the first key; behind earlier tokens it needs a mask.
+            attn_mask=torch.ones(tokens, start + tokens, dtype=torch.bool).tril(start) if start else None,
+            is_causal=not start,
+            enable_gqa=True,
+        )
+        return attended[0].transpose(0, 1).reshape(tokens, -1)
 
-@torch.inference_mode()
+
 def embed(tokens: torch.Tensor, weights: Weights) -> torch.Tensor:
     """Hidden states [T, d] of tokens [T], int64; weights of part 0."""
     return F.embedding(tokens, weights["embedding"])
 
 
-@torch.inference_mode()
 def layer(
     config: LlamaConfig,
     index: int,
     x: torch.Tensor,
     weights: Weights,
-    kv: KV,
+    kv: Attention,
     deltas: Deltas | None = None,
+    linear: Linear = F.linear,
 ) -> torch.Tensor:
     """One decoder layer: hidden states [T, d] of the next T tokens -> [T, d]; appends them to the KV of layer `index`.
 
     index counts from 0, so its weights are those of part `index + 1`. Raises ValueError where the KV is full.
     """
-    tokens, eps, start = len(x), config.norm_eps, kv.filled[index]
+    eps = config.norm_eps
 
     def project(name: str, inputs: torch.Tensor) -> torch.Tensor:
         # Always new memory, which the callers below reuse: fresh pages cost more than the arithmetic on them.
-        outputs = F.linear(inputs, weights[name])
+        outputs = linear(inputs, weights[name])
         return outputs.add_(deltas[name](inputs)) if deltas and name in deltas else outputs
 
     inner = F.rms_norm(x, (config.width,), weights["attn_norm"], eps)
-    q, k, v = (project(name, inner).view(tokens, -1, config.head_dim) for name in ("q", "k", "v"))
-    keys, values = kv.append(index, k, v)
-    attended = F.scaled_dot_product_attention(
-        kv.rotate(q, start).transpose(0, 1)[None],
-        keys[None],
-        values[None],
-        # torch's causal flag aligns the first query with the first key; behind earlier tokens it needs a mask.
-        attn_mask=torch.ones(tokens, start + tokens, dtype=torch.bool).tril(start) if start else None,
-        is_causal=not start,
-        enable_gqa=True,
-    )
-    x = project("o", attended[0].transpose(0, 1).reshape(tokens, -1)).add_(x)
+    q, k, v = (project(name, inner).view(len(x), -1, config.head_dim) for name in ("q", "k", "v"))
+    x = project("o", kv.attend(index, q, k, v)).add_(x)
     inner = F.rms_norm(x, (config.width,), weights["ffn_norm"], eps)
-    gated = F.silu(project("gate", inner), inplace=True).mul_(project("up", inner))
-    return project("down", gated).add_(x)
+    gate, up = project("gate", inner), project("up", inner)
+    return project("down", _gated(gate, up)).add_(x)
 
 
-@torch.inference_mode()
+def _gated(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+    """SwiGLU's product; in the memory of `gate` unless a gradient needs that."""
+    if gate.requires_grad or up.requires_grad:
+        return F.silu(gate) * up
+    return F.silu(gate, inplace=True).mul_(up)
+
+
 def head(
     config: LlamaConfig, x: torch.Tensor, weights: Weights, embedding: torch.Tensor | None = None
 ) -> torch.Tensor:
@@ -213,6 +234,7 @@ def random_weights(config: LlamaConfig, seed: int) -> list[Weights]:
     return [{spec.name: drawn(spec) for spec in part} for part in parts(config)]
 
 
+@torch.inference_mode()
 def greedy(
     config: LlamaConfig, all_weights: Sequence[Weights], tokens: Sequence[int], new_tokens: int
 ) -> tuple[list[int], torch.Tensor]:

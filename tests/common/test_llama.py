@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -245,13 +244,39 @@ def test_greedy_takes_the_likeliest_token_of_each_step() -> None:
         assert chosen[number] == int(steps[number].argmax())
 
 
-def test_nothing_is_recorded_for_gradients_in_any_thread() -> None:
-    weights = random_weights(MICRO, 3)
-    found: list[torch.Tensor] = []
-    thread = threading.Thread(target=lambda: found.append(logits(MICRO, weights, TOKENS)))
-    thread.start()
-    thread.join()
-    assert found[0].is_inference()
+class NoMemory:
+    """Attention within the tokens of one call, without rotation: what a caller may bring instead of a KV."""
+
+    def attend(self, index: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        heads = (t.transpose(0, 1)[None] for t in (q, k, v))
+        attended = torch.nn.functional.scaled_dot_product_attention(*heads, is_causal=True, enable_gqa=True)
+        return attended[0].transpose(0, 1).reshape(len(q), -1)
+
+
+def test_gradients_reach_every_tensor_of_a_layer_and_leave_its_output_alone() -> None:
+    weights = random_weights(MICRO, 3)[1]
+    x = torch.randn(6, MICRO.width, generator=torch.Generator().manual_seed(0))
+    plain = layer(MICRO, 0, x, weights, NoMemory())
+    learning = {name: tensor.clone().requires_grad_() for name, tensor in weights.items()}
+    output = layer(MICRO, 0, x, learning, NoMemory())
+    output.square().sum().backward()
+    assert torch.equal(output.detach(), plain)
+    assert all(tensor.grad is not None and tensor.grad.abs().sum() > 0 for tensor in learning.values())
+
+
+def test_a_caller_may_multiply_matrices_its_own_way() -> None:
+    weights = random_weights(MICRO, 3)[1]
+    x = torch.randn(6, MICRO.width, generator=torch.Generator().manual_seed(0))
+    seen: list[tuple[int, ...]] = []
+
+    def counted(inputs: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+        seen.append(tuple(matrix.shape))
+        return inputs @ matrix.T
+
+    torch.testing.assert_close(
+        layer(MICRO, 0, x, weights, NoMemory(), linear=counted), layer(MICRO, 0, x, weights, NoMemory())
+    )
+    assert len(seen) == 7
 
 
 @pytest.mark.parametrize("name", ["q", "k", "v", "o", "gate", "up", "down"])

@@ -224,6 +224,7 @@ class HostServer:
         for part in set(range(self.parts)) - self._memory.resident:  # the whole region at once
             self._memory.claim(part)
 
+    @torch.inference_mode()
     def _compute(self, part: int, x: torch.Tensor, kv: llama.KV) -> torch.Tensor:
         """The embedding of tokens, a layer, or the logits."""
         weights = self._memory.weights(part)
