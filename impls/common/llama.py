@@ -20,8 +20,8 @@ ALIGNMENT = 64
 
 Weights = dict[str, torch.Tensor]
 """The tensors of one part, by `TensorSpec.name`; fp32."""
-Deltas = Mapping[str, Callable[[torch.Tensor], torch.Tensor]]
-"""By projection (q, k, v, o, gate, up, down): what is added to its output, from the same input [T, inputs]."""
+Deltas = Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]
+"""By projection (q, k, v, o, gate, up, down): what is added to its output, from its input [T, inputs] and output."""
 Linear = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """x [T, inputs] and a matrix [outputs, inputs] -> x times its transpose, [T, outputs], in new memory."""
 
@@ -189,19 +189,50 @@ def layer(
 
     index counts from 0, so its weights are those of part `index + 1`. Raises ValueError where the KV is full.
     """
-    eps = config.norm_eps
+    x = attention(config, index, x, weights, kv, deltas, linear)
+    return feed_forward(config, x, weights, deltas, linear)
 
-    def project(name: str, inputs: torch.Tensor) -> torch.Tensor:
-        # Always new memory, which the callers below reuse: fresh pages cost more than the arithmetic on them.
-        outputs = linear(inputs, weights[name])
-        return outputs.add_(deltas[name](inputs)) if deltas and name in deltas else outputs
 
-    inner = F.rms_norm(x, (config.width,), weights["attn_norm"], eps)
-    q, k, v = (project(name, inner).view(len(x), -1, config.head_dim) for name in ("q", "k", "v"))
-    x = project("o", kv.attend(index, q, k, v)).add_(x)
-    inner = F.rms_norm(x, (config.width,), weights["ffn_norm"], eps)
-    gate, up = project("gate", inner), project("up", inner)
-    return project("down", _gated(gate, up)).add_(x)
+def attention(
+    config: LlamaConfig,
+    index: int,
+    x: torch.Tensor,
+    weights: Weights,
+    kv: Attention,
+    deltas: Deltas | None = None,
+    linear: Linear = F.linear,
+) -> torch.Tensor:
+    """A layer's first half, with its residual: [T, d] -> [T, d]."""
+    inner = F.rms_norm(x, (config.width,), weights["attn_norm"], config.norm_eps)
+    q, k, v = (
+        _project(name, inner, weights, deltas, linear).view(len(x), -1, config.head_dim)
+        for name in ("q", "k", "v")
+    )
+    return _project("o", kv.attend(index, q, k, v), weights, deltas, linear).add_(x)
+
+
+def feed_forward(
+    config: LlamaConfig,
+    x: torch.Tensor,
+    weights: Weights,
+    deltas: Deltas | None = None,
+    linear: Linear = F.linear,
+) -> torch.Tensor:
+    """A layer's second half, with its residual: [T, d] -> [T, d]."""
+    inner = F.rms_norm(x, (config.width,), weights["ffn_norm"], config.norm_eps)
+    gate, up = (_project(name, inner, weights, deltas, linear) for name in ("gate", "up"))
+    return _project("down", _gated(gate, up), weights, deltas, linear).add_(x)
+
+
+def _project(
+    name: str, inputs: torch.Tensor, weights: Weights, deltas: Deltas | None, linear: Linear
+) -> torch.Tensor:
+    """Always new memory, which the callers reuse: fresh pages cost more than the arithmetic on them."""
+    outputs = linear(inputs, weights[name])
+    if not deltas or name not in deltas:
+        return outputs
+    added = deltas[name](inputs, outputs)
+    return outputs + added if added.requires_grad else outputs.add_(added)
 
 
 def _gated(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:

@@ -289,7 +289,7 @@ def test_a_delta_acts_as_the_same_change_of_the_weight(name: str) -> None:
         return layer(MICRO, 0, x, weights, KV(MICRO, 6), deltas)
 
     changed = run({**weights, name: weights[name] + change})
-    torch.testing.assert_close(run(weights, {name: lambda x: x @ change.T}), changed, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(run(weights, {name: lambda x, _: x @ change.T}), changed, atol=1e-5, rtol=1e-5)
     assert (changed - run(weights)).abs().max() > 1e-2
     assert torch.equal(run(weights, {}), run(weights))
     assert torch.equal(x, torch.randn(6, MICRO.width, generator=torch.Generator().manual_seed(0)))
