@@ -74,6 +74,20 @@ class Lengths:
     source: str
 
 
+@dataclass(frozen=True)
+class Hour:
+    """How often agents are started, and the memory that other applications hold meanwhile."""
+
+    runs_per_hour: float
+    """Starts of each agent."""
+    pressure_gb: tuple[float, ...]
+    """Levels, one after the other, again from the start."""
+    pressure_s: float
+    """How long one lasts."""
+    cache_gib: float
+    """What may be kept of models that are not being served."""
+
+
 @dataclass(frozen=True, eq=False)
 class Stream:
     """Requests to a group: `model` int64 [requests] is an index into `group.models`; `normal` float64 [requests]."""
@@ -113,6 +127,7 @@ class Workloads:
     """Runs of an agent, the first of which finds nothing in memory."""
     app_rounds: int
     """Rounds of application and prompt by turns, the first of which finds nothing in memory."""
+    hour: Hour
     workflows: tuple[Workflow, ...]
     groups: tuple[Group, ...]
     lengths: tuple[Lengths, ...]
@@ -150,6 +165,7 @@ def load(request: Request, root: Path | None) -> Workloads:
         cache_gib=float(raw["grid"]["cache_gib"]),
         agent_runs=raw["grid"]["agent_runs"],
         app_rounds=raw["grid"]["app_rounds"],
+        hour=Hour(**{**raw["hour"], "pressure_gb": tuple(map(float, raw["hour"]["pressure_gb"]))}),
         workflows=tuple(_workflow(entry) for entry in raw["workflow"]),
         groups=groups,
         lengths=lengths,

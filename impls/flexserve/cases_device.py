@@ -8,13 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib import import_module
 from itertools import pairwise
 from typing import Any
 
 from remeasure.contracts import Arm, At, Metric, Tuning, case
 from remeasure.datasets.ondevice.loader import Request
 
-from .questions import COLD, Axis, Comparison, Fit, Modelled, Region, Simulated, Step, Survival
+from .config import System
+from .questions import (
+    COLD,
+    Axis,
+    Comparison,
+    Fit,
+    Grid,
+    Hour,
+    Modelled,
+    Region,
+    Shared,
+    Simulated,
+    Step,
+    Survival,
+)
+from .systems import FLEXSERVE, NW_BASE, STRAWMAN, STRAWMAN_OPT, TZLLM_LIKE, cold
 
 
 def virtual(name: str, unit: str, better: str) -> Metric:
@@ -39,6 +55,15 @@ DOUBTED = Metric("faster on average, with the model's own error", "%", better="h
 CPU = Metric("CPU", "s", better="lower", kind="time")
 RATE = Metric("requests/s", "requests/s", better="higher", kind="time")
 GROWN = Metric("memory grown", "MB", better="lower", kind="count", exact=False)
+TTFT_MEAN = virtual("TTFT, mean", "s", "lower")
+TTFT_P50 = virtual("TTFT, p50", "s", "lower")
+TTFT_P95 = virtual("TTFT, p95", "s", "lower")
+RESPONSE = virtual("response latency, mean", "s", "lower")
+FOUND = virtual("weights found in memory", "%", "higher")
+STAGE2 = virtual("stage-2 tables on", "%", "lower")
+MISSED = virtual("memory missed by applications", "GiB", "lower")
+RECLAIM_P99 = virtual("reclaim, p99", "ms", "lower")
+RECLAIM_P50 = virtual("reclaim, p50", "ms", "lower")
 ERROR = Metric("absolute error", "%", better="lower", kind="quality", per="bar")
 
 REQUEST = Request()
@@ -55,15 +80,29 @@ def profiles(smoke: int = 20) -> dict[str, At]:
     }
 
 
+def hourly() -> dict[str, At]:
+    """Draws of an hour by profile."""
+    return {
+        "tiny": At(seeds=(0,), set=FEW, evidence="modelled"),
+        "smoke": At(seeds=(0,), set={"draws": 5}, evidence="modelled"),
+        "standard": At(seeds=(0,), evidence="modelled"),
+        "full": At(seeds=(0,), set={"draws": 200}, evidence="modelled"),
+    }
+
+
+def variant(**fields: Any) -> System:
+    """FlexServe with fields replaced."""
+    return replace(FLEXSERVE, **fields)
+
+
 def modelled_case(
     name: str, question: str, arms: Sequence[Arm], metrics: Sequence[Metric], run: str, **options: Any
 ) -> Any:
-    """A case whose rounds are a function of `device.py`, called with the arm's configuration."""
+    """A case whose rounds are a function `module.name` of this package, called with the arm's configuration."""
+    module, function = run.split(".")
 
     def prepare(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]:
-        from . import device
-
-        compute = getattr(device, run)
+        compute = getattr(import_module(f".{module}", __package__), function)
         return lambda: compute(arm.config, data, seed)
 
     prepare.__doc__ = question
@@ -145,28 +184,28 @@ device_speedup = modelled_case(
     "How much faster is FlexServe on the modelled device, experiment by experiment?",
     SPEEDUPS,
     (MEAN, GEOMETRIC, LARGEST, SMALLEST),
-    "speedups",
+    "device.speedups",
 )
 device_ablation = modelled_case(
     "device-ablation",
     "By how much does each part of FlexServe cut the TTFT that was left, on the modelled device at 128 tokens?",
     [Arm(after, "ablation", Step(before, after)) for before, after in pairwise(STEPS)],
     (CUT,),
-    "cut",
+    "device.cut",
 )
 device_applications = modelled_case(
     "device-applications",
     "What do applications and TTFT keep of their speed when they take turns on the modelled device?",
     [Arm(name, role(name), Modelled(name)) for name in POLICIES],
     (KEPT, SYSBENCH, TTFT_KEPT),
-    "kept",
+    "device.kept",
 )
 device_decode = modelled_case(
     "device-decode",
     "How long does a token take after the first one, on the modelled device?",
     [Arm(name, role(name), Modelled(name)) for name in COLD if name != "TZ-LLM-like"],
     (TPOT,),
-    "decoding",
+    "device.decoding",
 )
 device_operations = modelled_case(
     "device-operations",
@@ -176,7 +215,7 @@ device_operations = modelled_case(
         for name in OPERATIONS
     ],
     (TIME,),
-    "operation",
+    "device.operation",
 )
 device_release = modelled_case(
     "device-release",
@@ -186,7 +225,7 @@ device_release = modelled_case(
         Arm("Strawman-OPT, memory kept", "ablation", Modelled("Strawman-OPT, memory kept")),
     ],
     (TTFT,),
-    "released",
+    "device.released",
 )
 device_fit = modelled_case(
     "device-fit",
@@ -200,14 +239,94 @@ device_fit = modelled_case(
         )
     ],
     (ERROR,),
-    "misfit",
+    "device.misfit",
 )
 device_survival = modelled_case(
     "device-survival",
     "In how many joint draws of all tolerances is FlexServe's cold start faster than the TZ-LLM-like one?",
     [Arm("FlexServe", "reference", Survival())],
     (AVERAGE, EVERYWHERE, DOUBTED),
-    "survival",
+    "device.survival",
+)
+
+device_pipeline = modelled_case(
+    "device-pipeline",
+    "What do the pipeline, its grain and the way memory is allocated do to a cold start on the modelled device?",
+    [
+        Arm("Strawman", "strawman", Grid(STRAWMAN)),
+        Arm("Strawman-OPT", "optimized", Grid(STRAWMAN_OPT)),
+        Arm("TZ-LLM-like, 1 thread", "ablation", Grid(replace(TZLLM_LIKE, alloc_threads=1))),
+        Arm("TZ-LLM-like, 4 threads", "optimized", Grid(TZLLM_LIKE)),
+        Arm("FlexServe, layer by layer", "reference", Grid()),
+        Arm("FlexServe, 4 MiB", "ablation", Grid(cold(variant(granularity="4 MiB")))),
+        Arm("FlexServe, 64 KiB", "ablation", Grid(cold(variant(granularity="64 KiB")))),
+        Arm("FlexServe, no overlap", "ablation", Grid(cold(variant(overlap=False)))),
+        Arm("FlexServe, inline cipher", "ablation", Grid(cold(variant(crypto="inline")))),
+        Arm(
+            "FlexServe, protection switched on first",
+            "ablation",
+            Grid(replace(cold(FLEXSERVE), on_demand=True)),
+        ),
+        Arm("NW-Base", "ablation", Grid(NW_BASE)),
+    ],
+    (TTFT,),
+    "device.cold_start",
+)
+device_hour = modelled_case(
+    "device-hour",
+    "What do requests and applications see in an hour of ten agents under changing memory pressure, modelled?",
+    [
+        Arm("Strawman, none", "strawman", Hour(STRAWMAN)),
+        *(
+            Arm(f"Strawman-OPT, {cache}", "optimized", Hour(replace(STRAWMAN_OPT, cache=cache)))  # type: ignore[arg-type]
+            for cache in ("none", "always", "timeout")
+        ),
+        Arm("TZ-LLM-like, always", "optimized", Hour(replace(TZLLM_LIKE, cache="always"))),
+        Arm("FlexServe", "reference", Hour()),
+        Arm("no prefetch", "ablation", Hour(variant(prefetch=False))),
+        Arm("least recently used layers", "ablation", Hour(variant(kept="lru"))),
+        Arm("random layers", "ablation", Hour(variant(kept="random"))),
+        Arm("equal budgets", "ablation", Hour(variant(budgets="uniform"))),
+        Arm("one-stage reclaim", "ablation", Hour(variant(two_stage=False))),
+        Arm("synchronous reclaim", "ablation", Hour(variant(async_reclaim=False))),
+        Arm("cache with a time-out", "ablation", Hour(variant(cache="timeout", prefetch=False))),
+        Arm("no cache", "ablation", Hour(cold(FLEXSERVE))),
+        Arm("no cache, protection on demand", "ablation", Hour(replace(cold(FLEXSERVE), on_demand=True))),
+    ],
+    (TTFT_P50, TTFT_P95, RESPONSE, FOUND, STAGE2, MISSED),
+    "hours.served",
+    profiles=hourly(),
+)
+device_cache = modelled_case(
+    "device-cache",
+    "Two models share a cache that cannot hold both: what does the choice of layers change, modelled?",
+    [
+        Arm("Strawman, none", "strawman", Shared(STRAWMAN)),
+        Arm("Strawman-OPT, always", "optimized", Shared(replace(STRAWMAN_OPT, cache="always"))),
+        Arm("TZ-LLM-like, always", "optimized", Shared(replace(TZLLM_LIKE, cache="always"))),
+        Arm("FlexServe", "reference", Shared()),
+        Arm("least recently used layers", "ablation", Shared(variant(kept="lru"))),
+        Arm("random layers", "ablation", Shared(variant(kept="random"))),
+        Arm("equal budgets", "ablation", Shared(variant(budgets="uniform"))),
+        Arm("whole models, always", "ablation", Shared(variant(cache="always", prefetch=False))),
+        Arm("no cache", "ablation", Shared(cold(FLEXSERVE))),
+    ],
+    (TTFT_MEAN, FOUND),
+    "shared_cache.served",
+    profiles={name: at for name, at in hourly().items() if name != "smoke"},
+)
+device_reclaim = modelled_case(
+    "device-reclaim",
+    "How long do applications wait for memory that they ask back, in that hour on the modelled device?",
+    [
+        Arm("one-stage, synchronous", "strawman", Hour(variant(two_stage=False, async_reclaim=False))),
+        Arm("one-stage, asynchronous", "ablation", Hour(variant(two_stage=False))),
+        Arm("two-stage, synchronous", "ablation", Hour(variant(async_reclaim=False))),
+        Arm("two-stage, asynchronous", "reference", Hour()),
+    ],
+    (RECLAIM_P99, RECLAIM_P50),
+    "hours.reclaimed",
+    profiles=hourly(),
 )
 
 GRIDS: dict[Axis, tuple[str, tuple[float, ...]]] = {
@@ -237,7 +356,7 @@ def region_case(axis: Axis, suffix: str, baselines: Sequence[str], lines: dict[s
             for x in xs
         ],
         (MEAN,),
-        "region",
+        "device.region",
         axis=name,
         lines=lines,
     )

@@ -14,7 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .questions import COLD, EXPERIMENTS, HEADLINE, TTFTS, Comparison, Fit, Modelled, Region, Step, Survival
+from .questions import (
+    COLD,
+    EXPERIMENTS,
+    HEADLINE,
+    TTFTS,
+    Comparison,
+    Fit,
+    Grid,
+    Modelled,
+    Region,
+    Step,
+    Survival,
+)
 from .systems import FLEXSERVE, STRAWMAN_OPT, cold
 
 if TYPE_CHECKING:
@@ -169,9 +181,16 @@ def region(config: Region, workloads: Workloads, seed: int) -> dict[str, object]
     return {
         "mean speedup": [
             mean_speedup(baseline, drawn, at(config.axis, config.x, drawn))
-            for drawn in _calibrations(config.draws, seed)
+            for drawn in calibrations(config.draws, seed)
         ]
     }
+
+
+def cold_start(config: Grid, workloads: Workloads, seed: int) -> dict[str, object]:
+    """Geometric mean of cold TTFTs over the cells of Figure 5, s, float64 [draws]."""
+    from .regions import cold_ttft_s
+
+    return {"TTFT": [cold_ttft_s(config.system, drawn) for drawn in calibrations(config.draws, seed)]}
 
 
 def survival(config: Survival, workloads: Workloads, seed: int) -> dict[str, object]:
@@ -199,7 +218,8 @@ def survival(config: Survival, workloads: Workloads, seed: int) -> dict[str, obj
 
 
 @lru_cache(maxsize=1)
-def _calibrations(draws: int, seed: int) -> tuple[Calibration, ...]:
+def calibrations(draws: int, seed: int) -> tuple[Calibration, ...]:
+    """Draws of the device inside its tolerances."""
     from .sim.calibration import read
 
     first, rng = read(), np.random.default_rng(seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from .config import System
@@ -96,10 +96,38 @@ class Survival:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """Cold starts of a system over the models and prompts of Figure 5."""
+
+    system: System = field(default_factory=lambda: cold(FLEXSERVE))
+    """The system."""
+    draws: int = 200
+    """Draws of what is uncertain."""
+
+
+@dataclass(frozen=True)
+class Hour:
+    """One hour of all declared agents on one device, while the memory that other applications hold changes."""
+
+    system: System = FLEXSERVE
+    """The system."""
+    draws: int = 40
+    """Draws of the device and of when agents are started."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Two models that take turns on a device and share its cache, for all declared groups and prompt lengths."""
+
+    system: System = FLEXSERVE
+    """The system."""
+    draws: int = 20
+    """Draws of the device."""
+
+
+@dataclass(frozen=True)
 class Simulated:
     """A trace of the ten declared workflows, served by FlexServe on the modelled device."""
 
     requests: int | None = None
     """Calls of a model, on average over seeds; None: as many as come in one hour."""
-    runs_per_hour: float = 3.0
-    """How often each workflow is started."""

@@ -104,6 +104,17 @@ def speedups(
     }
 
 
+def cold_ttft_s(system: System, calibration: Calibration) -> float:
+    """Geometric mean of a system's cold TTFTs over the cells of Figure 5."""
+    costs = Costs(calibration)
+    seconds = [
+        prefill(system, model, int(tokens), costs, BACKGROUND_GB.value).ttft_s
+        for model in MODELS
+        for tokens in prompt_lengths(calibration)
+    ]
+    return float(np.exp(np.log(seconds).mean()))
+
+
 def mean_speedup(
     baseline: System, calibration: Calibration, place: Place = CALIBRATED, mean: Mean = "arithmetic"
 ) -> float:

@@ -7,28 +7,21 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from .questions import Simulated
-from .sim.arrivals import Request, Step, merged, poisson, workflow
+from .workloads import started
 
 if TYPE_CHECKING:
     from remeasure.datasets.ondevice.loader import Workloads
 
+    from .sim.arrivals import Request
     from .sim.outcome import Outcome
 
 
 def trace(config: Simulated, workloads: Workloads, seed: int) -> Iterator[Request]:
-    """All workflows' calls in order of time."""
+    """All workflows' calls in order of time, for an hour or as many hours as the requests take."""
+    if config.requests is None:
+        return started(workloads, 1.0, seed)
     calls = sum(len(flow.steps) for flow in workloads.workflows)
-    hours = 1.0 if config.requests is None else config.requests / (calls * config.runs_per_hour)
-    return merged(
-        *(
-            workflow(
-                poisson(config.runs_per_hour, hours, [seed, place]),
-                flow.name,
-                [Step(step.model, step.prompt, step.new) for step in flow.steps],
-            )
-            for place, flow in enumerate(workloads.workflows)
-        )
-    )
+    return started(workloads, config.requests / (calls * workloads.hour.runs_per_hour), seed)
 
 
 def simulated(config: Simulated, workloads: Workloads, seed: int) -> Callable[[], dict[str, object]]:

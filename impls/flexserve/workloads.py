@@ -1,7 +1,7 @@
 """The declared workloads as the device model takes them: requests to a group, runs of an agent, an application between.
 
-Everything comes as soon as what came before has ended, so no arrival times are assumed; a pause is an application
-that wants no memory.
+Where the paper's figures are predicted everything comes as soon as what came before has ended, so no arrival times are
+assumed; a pause is an application that wants no memory. An hour of all agents has declared arrivals.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .sim.apps import App, AppRun
-from .sim.arrivals import Request
+from .sim.arrivals import Request, Step, Steps, merged, poisson, workflow
 from .sim.costs import GIB
 
 if TYPE_CHECKING:
-    from remeasure.datasets.ondevice.loader import Stream, Workflow
+    from remeasure.datasets.ondevice.loader import Hour, Stream, Workflow, Workloads
 
 PAUSE = App("pause", working_set=1 / GIB, file_share=0.0, full_miss_slowdown=1.0, shape=1.0)
 """Nobody runs: it wants one byte."""
@@ -83,3 +83,27 @@ def alternating(
         yield AppRun(0.0, running, run_s)
         yield AppRun(0.0, PAUSE, pause_s)
         yield request
+
+
+def started(data: Workloads, hours: float, seed: int) -> Iterator[Request]:
+    """Calls of all agents in order of time; each agent is started at random, as often as declared."""
+    return merged(
+        *(
+            workflow(
+                poisson(data.hour.runs_per_hour, hours, [seed, place]),
+                agent.name,
+                [
+                    Step(step.model, step.prompt, step.new, min(step.fixed, step.prompt))
+                    for step in agent.steps
+                ],
+            )
+            for place, agent in enumerate(data.workflows)
+        )
+    )
+
+
+def pressure(hour: Hour, seconds: float) -> Steps:
+    """Memory of other applications over `seconds`, GB: the declared levels again and again."""
+    count = max(1, int(-(-seconds // hour.pressure_s)))
+    levels = [hour.pressure_gb[at % len(hour.pressure_gb)] for at in range(count)]
+    return Steps(tuple(at * hour.pressure_s for at in range(count)), tuple(levels))

@@ -8,12 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from remeasure.datasets.ondevice.loader import Hour, load
 from remeasure.datasets.ondevice.loader import Request as Ask
-from remeasure.datasets.ondevice.loader import load
 from remeasure.impls.flexserve.sim.apps import App, AppRun
 from remeasure.impls.flexserve.sim.arrivals import Request
 from remeasure.impls.flexserve.sim.costs import GIB
-from remeasure.impls.flexserve.workloads import PAUSE, alternating, dispatched, own_data_gib, runs
+from remeasure.impls.flexserve.workloads import (
+    PAUSE,
+    alternating,
+    dispatched,
+    own_data_gib,
+    pressure,
+    runs,
+    started,
+)
 
 DATA = load(Ask(requests=12), None)
 PROMPT = Request(0.0, "Llama3.1-8B", 128, 1)
@@ -101,3 +109,23 @@ def test_rounds_are_application_pause_prompt() -> None:
 def test_a_pause_wants_no_memory_and_suffers_none() -> None:
     assert PAUSE.working_set * GIB == 1
     assert PAUSE.relative(16.0) == 1.0
+
+
+def test_agents_start_at_random_in_order_of_time_each_with_all_of_its_steps() -> None:
+    asked = list(started(DATA, 2.0, 1))
+    assert [r.at_s for r in asked] == sorted(r.at_s for r in asked)
+    assert list(started(DATA, 2.0, 1)) == asked != list(started(DATA, 2.0, 2))
+    for agent in DATA.workflows:
+        mine = [r for r in asked if r.session.startswith(f"{agent.name}#")]
+        assert mine and len(mine) % len(agent.steps) == 0
+        assert [r.shared_tokens for r in mine[: len(agent.steps)]] == [step.fixed for step in agent.steps]
+
+
+@given(st.lists(st.floats(0, 16), min_size=1, max_size=6), st.floats(10, 900), st.floats(1, 9000))
+def test_pressure_takes_the_declared_levels_by_turns_to_the_end(
+    levels: list[float], lasting: float, seconds: float
+) -> None:
+    held = pressure(Hour(1.0, tuple(levels), lasting, 8.0), seconds)
+    assert held.changes_s[-1] < max(seconds, lasting) <= held.changes_s[-1] + lasting * 1.001
+    for turn, start in enumerate(held.changes_s):
+        assert held(start + lasting / 2) == levels[turn % len(levels)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
+from itertools import takewhile
 
 
 @dataclass(frozen=True)
@@ -18,32 +19,34 @@ class History:
     """Mean prompt length in tokens."""
 
 
-@dataclass
-class _Count:
-    invocations: int = 0
-    prompt_tokens: int = 0
-
-
 class InvocationLog:
     """Invocations in the order of their times; times are seconds of whatever clock the caller lives by.
 
     `longest_window_s` is how far back it can be asked; what is older is forgotten, save when a model was last used.
+    Asking costs what came into and fell out of the window since it was last asked, not what is in it.
     """
 
     def __init__(self, longest_window_s: float = 3600.0) -> None:
         self.longest_window_s = longest_window_s
-        self._recent: deque[tuple[float, str, int]] = deque()
+        # Everything recent, in order: first what the window asked for last left out, then what it counts.
+        self._before: deque[tuple[float, str, int]] = deque()
+        self._inside: deque[tuple[float, str, int]] = deque()
+        self._invocations: Counter[str] = Counter()
+        self._prompt_tokens: Counter[str] = Counter()
+        self._answer: tuple[float, dict[str, History]] | None = None
+        """Window and history, until something enters or leaves `_inside`."""
         self._last: dict[str, float] = {}  # in the order of the times
 
     def note(self, model: str, time_s: float, prompt_tokens: int) -> None:
         """A request for a model at a time, which must not lie before the one noted last."""
-        if self._recent and time_s < self._recent[-1][0]:
+        if self._last and time_s < next(reversed(self._last.values())):
             raise ValueError("invocations are noted in the order of their times")
-        self._recent.append((time_s, model, prompt_tokens))
+        self._inside.append((time_s, model, prompt_tokens))
+        self._count(model, 1, prompt_tokens)
         self._last.pop(model, None)
         self._last[model] = time_s
-        while self._recent[0][0] <= time_s - self.longest_window_s:
-            self._recent.popleft()
+        self._begin_after(time_s - self.longest_window_s)
+        self._before.clear()
 
     def last_used(self, model: str) -> float | None:
         """Time of the model's last invocation, None if there was none."""
@@ -60,22 +63,11 @@ class InvocationLog:
         """
         if window_s > self.longest_window_s:
             raise ValueError(f"the log only reaches {self.longest_window_s:g} s back, not {window_s:g}")
-        counts: dict[str, _Count] = {}
-        total = 0
-        for time_s, model, tokens in reversed(
-            self._recent
-        ):  # so that equally frequent ones stand latest first
-            if time_s <= now - window_s:
-                break
-            count = counts.setdefault(model, _Count())
-            count.invocations += 1
-            count.prompt_tokens += tokens
-            total += 1
-        ranked = sorted(counts.items(), key=lambda item: -item[1].invocations)
-        return {
-            model: History(c.invocations / total, c.invocations / window_s, c.prompt_tokens / c.invocations)
-            for model, c in ranked
-        }
+        since = now - window_s
+        self._begin_after(since)
+        if self._answer is None or self._answer[0] != window_s:
+            self._answer = window_s, self._counted(since, window_s)
+        return dict(self._answer[1])
 
     def models_to_keep(
         self, now: float, window_s: float = 3600.0, threshold: float = 0.25, at_least: int = 3
@@ -85,3 +77,29 @@ class InvocationLog:
         history = self.history(now, window_s)
         above = tuple(model for model, h in history.items() if h.rate > threshold)
         return above or tuple(history)[:at_least]
+
+    def _begin_after(self, since: float) -> None:
+        """Move the beginning of what is counted, in either direction, so that it holds everything after `since`."""
+        before, inside = self._before, self._inside
+        while inside and inside[0][0] <= since:
+            before.append(inside.popleft())
+            self._count(before[-1][1], -1, -before[-1][2])
+        while before and before[-1][0] > since:
+            inside.appendleft(before.pop())
+            self._count(inside[0][1], 1, inside[0][2])
+
+    def _count(self, model: str, invocations: int, prompt_tokens: int) -> None:
+        self._invocations[model] += invocations
+        self._prompt_tokens[model] += prompt_tokens
+        self._answer = None
+
+    def _counted(self, since: float, window_s: float) -> dict[str, History]:
+        """The history of what is counted, which is everything after `since`."""
+        latest = takewhile(lambda used: used[1] > since, reversed(self._last.items()))
+        ranked = sorted((model for model, _ in latest), key=lambda model: -self._invocations[model])
+        total = len(self._inside)
+        return {
+            model: History(count / total, count / window_s, self._prompt_tokens[model] / count)
+            for model in ranked
+            if (count := self._invocations[model])
+        }

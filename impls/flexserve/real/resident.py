@@ -1,7 +1,8 @@
 """Where the parts of a model are in the host's memory: owned pages, decrypted weights, and pages on their way out.
 
 A part's pages are owned (claimed from the kernel) or not; weights are resident or not. Reclaiming claims the pages,
-zeroes them and only then gives them back (June §4.2); whoever needs the part before that waits at the gate.
+zeroes them and only then gives them back (June §4.2); whoever needs the part before that waits at the gate. Each step
+goes through `Pages`, which is the policy's ledger where the system protects its pages.
 """
 
 from __future__ import annotations
@@ -14,18 +15,22 @@ from remeasure.impls.common.llama import TensorSpec, Weights
 
 from .gate import Gate
 from .memory import Collapsed, Kind, Region
+from .pages import Pages, part_owner
 
 
 class ResidentParts:
     """The memory of one model's weights. One thread begins and ends requests; others may claim and fill meanwhile."""
 
-    def __init__(self, specs: Sequence[Sequence[TensorSpec]], kind: Kind, collapsed: Collapsed) -> None:
+    def __init__(
+        self, specs: Sequence[Sequence[TensorSpec]], kind: Kind, collapsed: Collapsed, pages: Pages
+    ) -> None:
         self.nbytes = [layout.offsets(part)[1] for part in specs]
         self.resident: set[int] = set()
         """Parts whose weights are in memory, whole and decrypted."""
         self._specs = specs
         self._kind = kind
         self._collapsed = collapsed
+        self._pages = pages
         self._regions: dict[int, Region] = {}
         self._weights: dict[int, Weights] = {}
         self._owned: set[int] = set()
@@ -38,6 +43,7 @@ class ResidentParts:
         if part not in self._owned:
             if part not in self._regions:
                 region = Region(self.nbytes[part], self._kind, self._collapsed)
+                self._pages.protect(part_owner(part), region)
                 self._regions[part] = region
                 self._weights[part] = layout.views(self._specs[part], region.view())
             self._regions[part].claim(offset, self.nbytes[part] if nbytes is None else nbytes)
@@ -45,6 +51,10 @@ class ResidentParts:
     def owned(self, parts: Collection[int]) -> None:
         """Every page of these parts has been claimed."""
         self._owned.update(parts)
+
+    def fill(self, part: int, offset: int, nbytes: int) -> None:
+        """Plaintext may lie in these bytes from now on; call it before the first one is written."""
+        self._pages.fill(part_owner(part), offset, nbytes)
 
     def view(self, part: int, offset: int, nbytes: int) -> memoryview:
         """Writable bytes of a part whose pages were claimed."""
@@ -59,9 +69,11 @@ class ResidentParts:
         self._settle()
         self.resident.intersection_update(kept)
         for part in set(self._regions) - set(kept):
-            self._regions[part].zero()
             if give_back:
+                self._pages.claim(part_owner(part))
                 self._give_back(part)
+            else:
+                self._regions[part].zero()
 
     def reclaim(self, parts: Collection[int]) -> Future[None]:
         """Give parts' pages to the kernel: claimed when this returns, zeroed and given back when the future is done.
@@ -73,6 +85,7 @@ class ResidentParts:
         self.resident.difference_update(taken)
         for part in taken:
             self._gate.claim(part)
+            self._pages.claim(part_owner(part))
         return self._scrubber.submit(self._scrub, taken)
 
     def close(self) -> None:
@@ -82,7 +95,6 @@ class ResidentParts:
 
     def _scrub(self, parts: Sequence[int]) -> None:
         for part in parts:
-            self._regions[part].zero()
             self._give_back(part)
             self._gate.scrubbed(part)
 
@@ -91,6 +103,20 @@ class ResidentParts:
         self._scrubber.submit(int).result()
 
     def _give_back(self, part: int) -> None:
-        del self._weights[part]
-        self._regions.pop(part).close()
+        """Of claimed pages."""
+        self._pages.scrub(part_owner(part))
+        del self._weights[part], self._regions[part]
         self._owned.discard(part)
+        self._pages.release(part_owner(part))
+
+
+class Filled:
+    """The memory as a loader sees it: bytes that it asks for are declared plaintext before it has them."""
+
+    def __init__(self, memory: ResidentParts) -> None:
+        self._memory = memory
+
+    def view(self, part: int, offset: int, nbytes: int) -> memoryview:
+        """Writable bytes of a part whose pages were claimed."""
+        self._memory.fill(part, offset, nbytes)
+        return self._memory.view(part, offset, nbytes)

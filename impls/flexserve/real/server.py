@@ -1,7 +1,7 @@
 """Serves one model on the host: from encrypted weights on disk to logits, as the planned pipeline (June §4, §5.1).
 
 Weights and KV cache live in the run's memory (secret pages where it is protected); the tensors that torch computes
-with are views of it. Activations, logits and Python's key bytes are outside it.
+with are views of it. Activations, logits and Python's key bytes are outside it. The policy's ledger has every page.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ from pathlib import Path
 
 import torch
 
-from remeasure.impls.common import llama
+from remeasure.impls.common import layout, llama
 
+from ..policy.pages import Ledger
 from ..policy.plan import Kind, Op, Part, plan
 from .bounds import Schedule, schedule
 from .engine import Timeline, execute
 from .loading import Loader
 from .memory import LABELS, SCATTERED, Collapsed, Region, kind
 from .models import HostRun, model
+from .pages import KV_OWNER, LedgerPages, Pages, part_owner
 from .prepared import open_shards
-from .resident import ResidentParts
+from .resident import Filled, ResidentParts
+from .swap import SwapFile
 
 STAGING_BYTES = 16 << 20
 """Of ciphertext that may wait for decryption, or two operations' where that is more: so that reading goes on."""
@@ -78,19 +81,26 @@ class HostServer:
         made = model(run)
         self.run = run
         self.config = made.config
-        self.parts = len(llama.parts(self.config))
+        specs = llama.parts(self.config)
+        self.parts = len(specs)
         self._kind = kind(run)
         self._collapsed = Collapsed()
-        self._memory = ResidentParts(llama.parts(self.config), self._kind, self._collapsed)
+        sizes = {part_owner(part): layout.offsets(tensors)[1] for part, tensors in enumerate(specs)}
+        self._kv_tokens = run.prompt_tokens + run.new_tokens
+        self._kv_bytes = sizes[KV_OWNER] = llama.KV.nbytes(self.config, self._kv_tokens)
+        self._pages = LedgerPages(sizes) if run.system.protected else Pages()
+        self._memory = ResidentParts(specs, self._kind, self._collapsed, self._pages)
         self._kv_region: Region | None = None
         self._kv: llama.KV | None = None
         self._next: int | None = None
+        self._swap: SwapFile | None = None
+        self._swapped: list[int] | None = None
         self._plans: dict[frozenset[int], list[Op]] = {}
         loads = [op.nbytes for op in self._plan(frozenset()) if op.kind == "load"]
         # Without overlap the whole model is loaded before any of it is decrypted.
         self._staging_bytes = max(STAGING_BYTES, 2 * max(loads)) if run.system.overlap else sum(loads)
         shards = open_shards(run, made, len(loads), root)
-        self._loader = Loader(shards, self._memory, self._kind in SCATTERED, run.throttle_read * 1e6)
+        self._loader = Loader(shards, Filled(self._memory), self._kind in SCATTERED, run.throttle_read * 1e6)
         try:
             if run.pool == "warm":
                 self._open_kv()
@@ -113,6 +123,14 @@ class HostServer:
         return ", ".join(said)
 
     @property
+    def pages(self) -> Ledger | None:
+        """State and owner ("part 3", "kv") of every page of weights and KV; None where nothing is protected.
+
+        For reading, and while no prefill or reclaim runs.
+        """
+        return self._pages.ledger
+
+    @property
     def resident(self) -> frozenset[int]:
         """Parts whose weights are in memory, decrypted."""
         return frozenset(self._memory.resident)
@@ -133,6 +151,8 @@ class HostServer:
             raise ValueError(f"a prompt has 1 to {self.run.prompt_tokens} tokens, not {len(tokens)}")
         start = time.perf_counter()
         kv = self._open_kv()
+        self._forget()
+        self._pages.fill(KV_OWNER)
         kv.filled = [0] * self.config.layers
         hidden = torch.tensor(tokens)
 
@@ -160,7 +180,12 @@ class HostServer:
         return Prefill(hidden, self._next, ttft_s, self.plaintext_bytes, schedule(timeline), timeline)
 
     def decode(self, count: int) -> Decode:
-        """The likeliest `count` tokens after the prefill's; ValueError before a prefill, or where the KV is full."""
+        """The likeliest `count` tokens after the prefill's.
+
+        ValueError before a prefill, while the sequence is swapped out, or where the KV is full.
+        """
+        if self._swapped is not None:
+            raise ValueError("swap_in comes before decode")
         if self._next is None or self._kv is None:
             raise ValueError("prefill comes before decode")
         tokens, logits, seconds = [], [], []
@@ -182,12 +207,45 @@ class HostServer:
         kept = self.parts if whole else self.run.cached_parts if self.run.system.cache == "cooperative" else 0
         self._end(range(kept))
 
+    def swap_out(self) -> None:
+        """Write the KV of the idle sequence back, encrypted, and give its pages to the kernel, zeroed.
+
+        Raises ValueError where no sequence is in memory; UserError, and changes nothing, where it cannot be written.
+        """
+        if self._next is None or self._kv is None or self._kv_region is None:
+            raise ValueError("only a sequence that is in memory is swapped out")
+        self._swap = self._swap or SwapFile()
+        self._swap.write_back(self._kv_region)
+        self._swapped = self._kv.filled
+        self._close_kv()
+
+    def swap_in(self) -> None:
+        """Bring the sequence back, so that decoding goes on as if it had stayed.
+
+        Raises ValueError where none is swapped out; UserError where the file does not hold what was written: the
+        sequence has ended then, and its memory is zeroed.
+        """
+        if self._swap is None or self._swapped is None:
+            raise ValueError("no sequence is swapped out")
+        kv, filled = self._open_kv(), self._swapped
+        assert self._kv_region is not None
+        self._pages.fill(KV_OWNER)
+        try:
+            self._swap.restore(self._kv_region)
+        except BaseException:
+            self._forget()
+            del kv  # its tensors are views of pages that may go back now
+            if self.run.pool == "cold":
+                self._close_kv()
+            raise
+        kv.filled, self._swapped = filled, None
+
     def reclaim(self, parts: Collection[int]) -> Future[None]:
         """Give parts' pages to the kernel: returns at once; done when they are zeroed and given back.
 
         A prefill that needs one of them waits for that, and claims fresh pages. Ends the sequence.
         """
-        self._next = None
+        self._forget()
         return self._memory.reclaim(parts)
 
     def close(self) -> None:
@@ -196,6 +254,9 @@ class HostServer:
         self._memory.close()
         self._close_kv()
         self._loader.close()
+        if self._swap is not None:
+            self._swap.close()
+            self._swap = None
 
     def __enter__(self) -> HostServer:
         return self
@@ -204,13 +265,19 @@ class HostServer:
         self.close()
 
     def _end(self, kept: Collection[int]) -> None:
-        self._next = None
-        if self._kv is not None and self._kv_region is not None:
+        self._forget()
+        if self.run.pool == "cold":
+            self._close_kv()
+        elif self._kv is not None and self._kv_region is not None:
             self._kv_region.zero()
             self._kv.filled = [0] * self.config.layers
         self._memory.drop(kept, give_back=self.run.pool == "cold")
-        if self.run.pool == "cold":
-            self._close_kv()
+
+    def _forget(self) -> None:
+        """The sequence has ended, wherever its KV is."""
+        self._next = self._swapped = None
+        if self._swap is not None:
+            self._swap.forget()
 
     def _plan(self, cached: frozenset[int]) -> list[Op]:
         if cached not in self._plans:
@@ -237,18 +304,21 @@ class HostServer:
 
     def _open_kv(self) -> llama.KV:
         if self._kv is None:
-            tokens = self.run.prompt_tokens + self.run.new_tokens
-            nbytes = llama.KV.nbytes(self.config, tokens)
-            self._kv_region = Region(nbytes, self._kind, self._collapsed)
-            self._kv_region.claim(0, nbytes)
-            self._kv = llama.KV(self.config, tokens, self._kv_region.view())
+            region = Region(self._kv_bytes, self._kind, self._collapsed)
+            self._pages.protect(KV_OWNER, region)
+            self._kv_region = region
+            region.claim(0, region.nbytes)
+            self._kv = llama.KV(self.config, self._kv_tokens, region.view())
         return self._kv
 
     def _close_kv(self) -> None:
+        """Zero the KV and give its pages back."""
         self._kv = None
         if self._kv_region is not None:
-            self._kv_region.close()
             self._kv_region = None
+            self._pages.claim(KV_OWNER)
+            self._pages.scrub(KV_OWNER)
+            self._pages.release(KV_OWNER)
 
     @contextmanager
     def _threads(self) -> Iterator[None]:

@@ -47,6 +47,8 @@ class Step:
     model: str
     prompt_tokens: int
     new_tokens: int
+    shared_tokens: int = 0
+    """First tokens of the prompt that are the same in every run."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,13 @@ def workflow(times: Iterable[float], name: str, steps: Sequence[Step]) -> Iterat
     for run, time in enumerate(times):
         for place, step in enumerate(steps, start=1):
             yield Request(
-                time, step.model, step.prompt_tokens, step.new_tokens, f"{name}#{run}", place == len(steps)
+                time,
+                step.model,
+                step.prompt_tokens,
+                step.new_tokens,
+                f"{name}#{run}",
+                place == len(steps),
+                step.shared_tokens,
             )
 
 
