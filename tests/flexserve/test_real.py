@@ -92,7 +92,7 @@ def part_bytes(server: HostServer, part: int) -> np.ndarray:
 def leaves_nothing(server: HostServer, kept: range = range(0)) -> bool:
     """Whether the memory of every part outside `kept`, and of the KV cache, holds only zeros."""
     lost = [part for part in range(PARTS) if part not in kept]
-    return not any(part_bytes(server, part).any() for part in lost) and not any(server._kv_region.view())
+    return not any(part_bytes(server, part).any() for part in lost) and not any(server._kv.region.view())
 
 
 runs = st.builds(
@@ -227,7 +227,7 @@ def test_plaintext_is_counted_as_weights_and_filled_kv(serve):
 def test_weights_and_kv_cannot_be_read_from_another_process_unless_unprotected(serve, weights, protection):
     server = serve(protection=protection)
     server.prefill(PROMPT)
-    tensors = {name: server._memory.weights(1)[name] for name in ("q", "down")} | {"kv": server._kv.keys}
+    tensors = {name: server._memory.weights(1)[name] for name in ("q", "down")} | {"kv": server._kv.kv.keys}
     for tensor in tensors.values():
         marker = tensor.reshape(-1)[:8].numpy().tobytes()
         seen = attack(os.getpid(), tensor.data_ptr(), 64, marker)

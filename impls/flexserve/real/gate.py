@@ -13,6 +13,7 @@ class Gate:
 
     def __init__(self) -> None:
         self._claimed: set[int] = set()
+        self._failed: BaseException | None = None
         self._changed = Condition()
 
     def claim(self, part: int) -> None:
@@ -28,7 +29,15 @@ class Gate:
             self._claimed.remove(part)
             self._changed.notify_all()
 
-    def enter(self, part: int) -> None:
-        """Returns once the part is not claimed."""
+    def failed(self, error: BaseException) -> None:
+        """What is claimed will never be scrubbed; those who wait for it get an error instead of waiting on."""
         with self._changed:
-            self._changed.wait_for(lambda: part not in self._claimed)
+            self._failed = error
+            self._changed.notify_all()
+
+    def enter(self, part: int) -> None:
+        """Returns once the part is not claimed; raises RuntimeError where its scrubbing has failed."""
+        with self._changed:
+            self._changed.wait_for(lambda: part not in self._claimed or self._failed)
+            if part in self._claimed:
+                raise RuntimeError(f"part {part} was claimed and could not be scrubbed") from self._failed

@@ -52,7 +52,8 @@ class Pages:
 
     def release(self, owner: str) -> None:
         """Give scrubbed pages back; nothing of the caller's may look into them any more."""
-        self._regions.pop(owner).close()
+        self._regions[owner].close()
+        del self._regions[owner]
 
 
 class LedgerPages(Pages, Effects):

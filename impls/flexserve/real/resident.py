@@ -94,9 +94,13 @@ class ResidentParts:
         self._scrubber.shutdown()
 
     def _scrub(self, parts: Sequence[int]) -> None:
-        for part in parts:
-            self._give_back(part)
-            self._gate.scrubbed(part)
+        try:
+            for part in parts:
+                self._give_back(part)
+                self._gate.scrubbed(part)
+        except BaseException as error:
+            self._gate.failed(error)
+            raise
 
     def _settle(self) -> None:
         """Wait until nothing is being scrubbed."""

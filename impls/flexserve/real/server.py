@@ -22,12 +22,12 @@ from ..policy.plan import Kind, Op, Part, plan
 from .bounds import Schedule, schedule
 from .engine import Timeline, execute
 from .loading import Loader
-from .memory import LABELS, SCATTERED, Collapsed, Region, kind
+from .memory import LABELS, SCATTERED, Collapsed, kind
 from .models import HostRun, model
 from .pages import KV_OWNER, LedgerPages, Pages, part_owner
 from .prepared import open_shards
 from .resident import Filled, ResidentParts
-from .swap import SwapFile
+from .sequence import SequenceKV
 
 STAGING_BYTES = 16 << 20
 """Of ciphertext that may wait for decryption, or two operations' where that is more: so that reading goes on."""
@@ -86,15 +86,12 @@ class HostServer:
         self._kind = kind(run)
         self._collapsed = Collapsed()
         sizes = {part_owner(part): layout.offsets(tensors)[1] for part, tensors in enumerate(specs)}
-        self._kv_tokens = run.prompt_tokens + run.new_tokens
-        self._kv_bytes = sizes[KV_OWNER] = llama.KV.nbytes(self.config, self._kv_tokens)
+        kv_tokens = run.prompt_tokens + run.new_tokens
+        sizes[KV_OWNER] = llama.KV.nbytes(self.config, kv_tokens)
         self._pages = LedgerPages(sizes) if run.system.protected else Pages()
         self._memory = ResidentParts(specs, self._kind, self._collapsed, self._pages)
-        self._kv_region: Region | None = None
-        self._kv: llama.KV | None = None
+        self._kv = SequenceKV(self.config, kv_tokens, self._kind, self._collapsed, self._pages)
         self._next: int | None = None
-        self._swap: SwapFile | None = None
-        self._swapped: list[int] | None = None
         self._plans: dict[frozenset[int], list[Op]] = {}
         loads = [op.nbytes for op in self._plan(frozenset()) if op.kind == "load"]
         # Without overlap the whole model is loaded before any of it is decrypted.
@@ -103,7 +100,7 @@ class HostServer:
         self._loader = Loader(shards, Filled(self._memory), self._kind in SCATTERED, run.throttle_read * 1e6)
         try:
             if run.pool == "warm":
-                self._open_kv()
+                self._kv.own()
                 for part in range(self.parts):
                     self._memory.claim(part)
                 self._memory.owned(range(self.parts))
@@ -139,7 +136,7 @@ class HostServer:
     def plaintext_bytes(self) -> int:
         """Weights and KV that lie decrypted in the run's memory."""
         held = sum(self._memory.nbytes[part] for part in self._memory.resident)
-        return held + (self._kv.nbytes(self.config, self._kv.filled[-1]) if self._kv else 0)
+        return held + self._kv.plaintext_bytes
 
     def prefill(self, tokens: Sequence[int]) -> Prefill:
         """Logits after a prompt, loading what is missing. A sequence that was there before is forgotten.
@@ -150,10 +147,8 @@ class HostServer:
         if not 0 < len(tokens) <= self.run.prompt_tokens:
             raise ValueError(f"a prompt has 1 to {self.run.prompt_tokens} tokens, not {len(tokens)}")
         start = time.perf_counter()
-        kv = self._open_kv()
-        self._forget()
-        self._pages.fill(KV_OWNER)
-        kv.filled = [0] * self.config.layers
+        self._next = None
+        kv = self._kv.begin()
         hidden = torch.tensor(tokens)
 
         def compute(op: Op) -> None:
@@ -184,9 +179,9 @@ class HostServer:
 
         ValueError before a prefill, while the sequence is swapped out, or where the KV is full.
         """
-        if self._swapped is not None:
+        if self._kv.swapped:
             raise ValueError("swap_in comes before decode")
-        if self._next is None or self._kv is None:
+        if self._next is None or self._kv.kv is None:
             raise ValueError("prefill comes before decode")
         tokens, logits, seconds = [], [], []
         with self._threads():
@@ -194,7 +189,7 @@ class HostServer:
                 start = time.perf_counter()
                 hidden = torch.tensor([self._next])
                 for part in range(self.parts):
-                    hidden = self._compute(part, hidden, self._kv)
+                    hidden = self._compute(part, hidden, self._kv.kv)
                 self._next = int(hidden.argmax())
                 seconds.append(time.perf_counter() - start)
                 tokens.append(self._next)
@@ -212,12 +207,9 @@ class HostServer:
 
         Raises ValueError where no sequence is in memory; UserError, and changes nothing, where it cannot be written.
         """
-        if self._next is None or self._kv is None or self._kv_region is None:
+        if self._next is None or self._kv.swapped:
             raise ValueError("only a sequence that is in memory is swapped out")
-        self._swap = self._swap or SwapFile()
-        self._swap.write_back(self._kv_region)
-        self._swapped = self._kv.filled
-        self._close_kv()
+        self._kv.swap_out()
 
     def swap_in(self) -> None:
         """Bring the sequence back, so that decoding goes on as if it had stayed.
@@ -225,38 +217,30 @@ class HostServer:
         Raises ValueError where none is swapped out; UserError where the file does not hold what was written: the
         sequence has ended then, and its memory is zeroed.
         """
-        if self._swap is None or self._swapped is None:
+        if not self._kv.swapped:
             raise ValueError("no sequence is swapped out")
-        kv, filled = self._open_kv(), self._swapped
-        assert self._kv_region is not None
-        self._pages.fill(KV_OWNER)
+        self._kv.own()  # where that fails, the sequence is still outside
         try:
-            self._swap.restore(self._kv_region)
+            self._kv.swap_in()
         except BaseException:
-            self._forget()
-            del kv  # its tensors are views of pages that may go back now
-            if self.run.pool == "cold":
-                self._close_kv()
+            self._end_sequence()
             raise
-        kv.filled, self._swapped = filled, None
 
     def reclaim(self, parts: Collection[int]) -> Future[None]:
         """Give parts' pages to the kernel: returns at once; done when they are zeroed and given back.
 
         A prefill that needs one of them waits for that, and claims fresh pages. Ends the sequence.
         """
-        self._forget()
+        self._next = None
+        self._kv.forget()
         return self._memory.reclaim(parts)
 
     def close(self) -> None:
         """Zero and give back everything."""
         self._end(())
         self._memory.close()
-        self._close_kv()
+        self._kv.close()
         self._loader.close()
-        if self._swap is not None:
-            self._swap.close()
-            self._swap = None
 
     def __enter__(self) -> HostServer:
         return self
@@ -265,19 +249,12 @@ class HostServer:
         self.close()
 
     def _end(self, kept: Collection[int]) -> None:
-        self._forget()
-        if self.run.pool == "cold":
-            self._close_kv()
-        elif self._kv is not None and self._kv_region is not None:
-            self._kv_region.zero()
-            self._kv.filled = [0] * self.config.layers
+        self._end_sequence()
         self._memory.drop(kept, give_back=self.run.pool == "cold")
 
-    def _forget(self) -> None:
-        """The sequence has ended, wherever its KV is."""
-        self._next = self._swapped = None
-        if self._swap is not None:
-            self._swap.forget()
+    def _end_sequence(self) -> None:
+        self._next = None
+        self._kv.end(give_back=self.run.pool == "cold")
 
     def _plan(self, cached: frozenset[int]) -> list[Op]:
         if cached not in self._plans:
@@ -301,24 +278,6 @@ class HostServer:
             return llama.layer(self.config, part - 1, x, weights, kv)
         embedding = self._memory.weights(0)["embedding"] if self.config.tied else None
         return llama.head(self.config, x, weights, embedding)
-
-    def _open_kv(self) -> llama.KV:
-        if self._kv is None:
-            region = Region(self._kv_bytes, self._kind, self._collapsed)
-            self._pages.protect(KV_OWNER, region)
-            self._kv_region = region
-            region.claim(0, region.nbytes)
-            self._kv = llama.KV(self.config, self._kv_tokens, region.view())
-        return self._kv
-
-    def _close_kv(self) -> None:
-        """Zero the KV and give its pages back."""
-        self._kv = None
-        if self._kv_region is not None:
-            self._kv_region = None
-            self._pages.claim(KV_OWNER)
-            self._pages.scrub(KV_OWNER)
-            self._pages.release(KV_OWNER)
 
     @contextmanager
     def _threads(self) -> Iterator[None]:
