@@ -35,7 +35,7 @@ from .systems import FLEXSERVE, NW_BASE, STRAWMAN, STRAWMAN_OPT, TZLLM_LIKE, col
 
 def virtual(name: str, unit: str, better: str) -> Metric:
     """A metric of the model, one sample a draw."""
-    return Metric(name, unit, better, kind="virtual-time", per="draw")  # type: ignore[arg-type]
+    return Metric(name, unit, better, kind="virtual-time", per="draw")
 
 
 MEAN = virtual("mean speedup", "×", "higher")
@@ -122,8 +122,7 @@ def modelled_case(
 
 def against(experiment: str, *baselines: str) -> list[Arm]:
     return [
-        Arm(f"{experiment}, against {name}", "reference", Comparison(experiment, name))  # type: ignore[arg-type]
-        for name in baselines
+        Arm(f"{experiment}, against {name}", "reference", Comparison(experiment, name)) for name in baselines
     ]
 
 
@@ -278,7 +277,7 @@ device_hour = modelled_case(
     [
         Arm("Strawman, none", "strawman", Hour(STRAWMAN)),
         *(
-            Arm(f"Strawman-OPT, {cache}", "optimized", Hour(replace(STRAWMAN_OPT, cache=cache)))  # type: ignore[arg-type]
+            Arm(f"Strawman-OPT, {cache}", "optimized", Hour(replace(STRAWMAN_OPT, cache=cache)))
             for cache in ("none", "always", "timeout")
         ),
         Arm("TZ-LLM-like, always", "optimized", Hour(replace(TZLLM_LIKE, cache="always"))),

@@ -37,8 +37,8 @@ RUNTIME_PACKAGES = (
     "torch",
 )
 """Packages that a result may depend on; a new version of any other one does not make records stale."""
-CODE_SUFFIXES = (".py", ".toml", ".json")
-"""Files that can change a number: code, data cards, calibrations."""
+CODE_SUFFIXES = (".py", ".toml", ".json", ".csv")
+"""Files that can change a number: code, data cards, calibrations, tables of costs."""
 NOT_CODE = ("claims.toml",)
 """Claims are judged afterwards; editing one measures nothing again."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")

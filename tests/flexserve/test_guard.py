@@ -83,7 +83,11 @@ class Machine(RuleBasedStateMachine):
 def run(guard_class: type[Guard]) -> None:
     machine = type("Run", (Machine,), {"guard_class": guard_class})
     search = settings(
-        max_examples=100, stateful_step_count=20, phases=[Phase.generate], report_multiple_bugs=False
+        max_examples=200,
+        stateful_step_count=20,
+        phases=[Phase.generate],
+        report_multiple_bugs=False,
+        derandomize=True,  # a mutant that is found is found every time
     )
     run_state_machine_as_test(machine, settings=search)
 

@@ -117,7 +117,11 @@ class Machine(RuleBasedStateMachine):
 def run(smmu_class: type[Smmu] = Smmu, npu_class: type[Npu] = Npu) -> None:
     machine = type("Run", (Machine,), {"smmu_class": smmu_class, "npu_class": npu_class})
     search = settings(
-        max_examples=100, stateful_step_count=20, phases=[Phase.generate], report_multiple_bugs=False
+        max_examples=100,
+        stateful_step_count=20,
+        phases=[Phase.generate],
+        report_multiple_bugs=False,
+        derandomize=True,
     )
     run_state_machine_as_test(machine, settings=search)
 

@@ -208,7 +208,11 @@ class Pages(RuleBasedStateMachine):
 def run(ledger_class: type[Ledger]) -> None:
     machine = type("Run", (Pages,), {"ledger_class": ledger_class})
     search = settings(
-        max_examples=100, stateful_step_count=25, phases=[Phase.generate], report_multiple_bugs=False
+        max_examples=100,
+        stateful_step_count=25,
+        phases=[Phase.generate],
+        report_multiple_bugs=False,
+        derandomize=True,
     )
     run_state_machine_as_test(machine, settings=search)
 

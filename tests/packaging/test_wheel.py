@@ -44,7 +44,7 @@ def files(folder: Path, *suffixes: str) -> set[Path]:
 def test_every_file_of_systems_and_data_sets_is_in_the_wheel(wheel: set[str], folder: str) -> None:
     wanted = {
         f"remeasure/{folder}/{path.as_posix()}"
-        for path in files(ROOT / folder, ".py", ".toml", ".json", ".md")
+        for path in files(ROOT / folder, ".py", ".toml", ".json", ".csv", ".md")
     }
     assert wanted
     assert wanted - wheel == set()

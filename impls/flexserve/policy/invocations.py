@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass
-from itertools import takewhile
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,12 @@ class InvocationLog:
         self._count(model, 1, prompt_tokens)
         self._last.pop(model, None)
         self._last[model] = time_s
-        self._begin_after(time_s - self.longest_window_s)
-        self._before.clear()
+        forgotten = time_s - self.longest_window_s
+        while self._before and self._before[0][0] <= forgotten:
+            self._before.popleft()
+        if not self._before:
+            self._begin_after(forgotten)
+            self._before.clear()
 
     def last_used(self, model: str) -> float | None:
         """Time of the model's last invocation, None if there was none."""
@@ -63,10 +66,9 @@ class InvocationLog:
         """
         if window_s > self.longest_window_s:
             raise ValueError(f"the log only reaches {self.longest_window_s:g} s back, not {window_s:g}")
-        since = now - window_s
-        self._begin_after(since)
+        self._begin_after(now - window_s)
         if self._answer is None or self._answer[0] != window_s:
-            self._answer = window_s, self._counted(since, window_s)
+            self._answer = window_s, self._counted(window_s)
         return dict(self._answer[1])
 
     def models_to_keep(
@@ -93,13 +95,12 @@ class InvocationLog:
         self._prompt_tokens[model] += prompt_tokens
         self._answer = None
 
-    def _counted(self, since: float, window_s: float) -> dict[str, History]:
-        """The history of what is counted, which is everything after `since`."""
-        latest = takewhile(lambda used: used[1] > since, reversed(self._last.items()))
-        ranked = sorted((model for model, _ in latest), key=lambda model: -self._invocations[model])
+    def _counted(self, window_s: float) -> dict[str, History]:
+        """The history of what is counted."""
+        latest_first = [model for model in reversed(self._last) if self._invocations[model]]
         total = len(self._inside)
         return {
             model: History(count / total, count / window_s, self._prompt_tokens[model] / count)
-            for model in ranked
-            if (count := self._invocations[model])
+            for model in sorted(latest_first, key=lambda model: -self._invocations[model])
+            for count in (self._invocations[model],)
         }

@@ -7,7 +7,6 @@ really maps, zeroes or is charged for is done by the `Effects` that are given to
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from itertools import pairwise
@@ -32,6 +31,8 @@ class State(Enum):
     CLAIMED = "promised to the normal world, plaintext still in it"
     SCRUBBED = "zeroed, not yet mapped in the normal world"
 
+    __hash__ = object.__hash__  # that of Enum is not written in C, and every change of a page asks for it
+
 
 FLEX = frozenset({State.FLEX_EMPTY, State.FLEX_CIPHER, State.FLEX_PLAIN})
 EDGES = frozenset(
@@ -45,6 +46,8 @@ EDGES = frozenset(
         (State.SCRUBBED, State.NW),
     }
 )
+ORDINARY = (State.NW, NORMAL_WORLD)
+"""State and owner of every page that nobody protects."""
 
 
 class Refused(Exception):
@@ -84,8 +87,8 @@ class Ledger:
     def __init__(self, total_pages: int, *effects: Effects) -> None:
         self.total_pages = total_pages
         self._effects = list(effects)
-        self._pages = Runs(total_pages, (State.NW, NORMAL_WORLD))
-        self._counts = Counter({(State.NW, NORMAL_WORLD): total_pages})
+        self._pages = Runs(total_pages, ORDINARY)
+        self._counts = {ORDINARY: total_pages}
 
     def attach(self, effects: Effects) -> None:
         """Let something else act on, or object to, what happens from now on."""
@@ -181,12 +184,11 @@ class Ledger:
     def offer(self, pages: int) -> list[Extent]:
         """What an honest kernel offers: its lowest pages, not always contiguous; fewer where it has no more."""
         offered: list[Extent] = []
-        for piece, (state, _) in self._pages.pieces():
+        for piece in self._pages.where(ORDINARY):
             if pages <= 0:
                 break
-            if state is State.NW:
-                offered.append(Extent(piece.start, min(pages, piece.pages)))
-                pages -= offered[-1].pages
+            offered.append(Extent(piece.start, min(pages, piece.pages)))
+            pages -= offered[-1].pages
         return offered
 
     def counters(self) -> Mapping[tuple[State, str], int]:
@@ -203,26 +205,30 @@ class Ledger:
     @property
     def protected(self) -> int:
         """Pages out of the normal world's reach, those on their way back included."""
-        return self.total_pages - self._counts[(State.NW, NORMAL_WORLD)]
+        return self.total_pages - self._counts.get(ORDINARY, 0)
 
     def _check(self, extents: Sequence[Extent], new: State) -> None:
         """Every page exists, is named once, and may move to the new state; else Refused."""
+        for start, pages in extents:
+            if pages <= 0 or start < 0 or start + pages > self.total_pages:
+                raise Refused(f"{Extent(start, pages)} is not a range of the {self.total_pages} pages")
+        if len(extents) > 1:
+            for before, after in pairwise(sorted(extents)):
+                if after.start < before.end:
+                    raise Refused(f"{before} and {after} overlap")
         for extent in extents:
-            if extent.pages <= 0 or extent.start < 0 or extent.end > self.total_pages:
-                raise Refused(f"{extent} is not a range of the {self.total_pages} pages")
-        for before, after in pairwise(sorted(extents)):
-            if after.start < before.end:
-                raise Refused(f"{before} and {after} overlap")
-        for extent in extents:
-            for piece, (state, owner) in self._pages.pieces(extent):
+            for state, owner in self._pages.values(extent):
                 if (state, new) not in EDGES:
-                    raise Refused(f"{piece} of {owner!r} is {state.name} and cannot become {new.name}")
+                    at = next(piece for piece, held in self._pages.pieces(extent) if held == (state, owner))
+                    raise Refused(f"{at} of {owner!r} is {state.name} and cannot become {new.name}")
 
     def _move(self, extent: Extent, new: State, owner: str | None = None) -> None:
-        for piece, held in list(self._pages.pieces(extent)):
+        counts, values = self._counts, self._pages.values(extent)
+        whole = len(values) == 1  # all of it has one state and owner, as it mostly has
+        for piece, held in [(extent, values[0])] if whole else list(self._pages.pieces(extent)):
             now = (new, held[1] if owner is None else owner)
-            self._counts[held] -= piece.pages
-            self._counts[now] += piece.pages
-            if not self._counts[held]:
-                del self._counts[held]
+            counts[now] = counts.get(now, 0) + piece.pages
+            counts[held] -= piece.pages
+            if not counts[held]:
+                del counts[held]
             self._pages.put(piece, now)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, order=True)
-class Extent:
-    """Neighbouring pages."""
+class Extent(NamedTuple):
+    """Neighbouring pages. Extents are made by the million, so they are tuples."""
 
     start: int
     """Number of the first page."""
@@ -53,29 +51,54 @@ class Runs(Generic[T]):
             yield Extent(begins, min(end, following) - begins), self._values[index]
             index += 1
 
+    def values(self, extent: Extent) -> list[T]:
+        """Values of the runs that an extent of existing pages touches, in order."""
+        start, pages = extent
+        first = bisect_right(self._starts, start)
+        if first == len(self._starts) or self._starts[first] >= start + pages:
+            return [self._values[first - 1]]
+        return self._values[first - 1 : bisect_left(self._starts, start + pages, first)]
+
+    def where(self, value: T) -> Iterator[Extent]:
+        """Runs of one value, in order of pages. The map must not change meanwhile."""
+        index = -1
+        while True:
+            try:
+                index = self._values.index(value, index + 1)
+            except ValueError:
+                return
+            following = self._starts[index + 1] if index + 1 < len(self._starts) else self.total
+            yield Extent(self._starts[index], following - self._starts[index])
+
     def put(self, extent: Extent, value: T) -> None:
         """Give all pages of an extent one value; IndexError if it reaches outside."""
-        if extent.pages <= 0:
+        starts, values, runs = self._starts, self._values, len(self._starts)
+        start, end = extent.start, extent.start + extent.pages
+        if start >= end:
             return
-        if extent.start < 0 or extent.end > self.total:
+        if start < 0 or end > self.total:
             raise IndexError(f"{extent} reaches outside the {self.total} pages")
-        first = self._cut(extent.start)
-        last = self._cut(extent.end)
-        self._starts[first:last] = [extent.start]
-        self._values[first:last] = [value]
-        for index in (first + 1, first):  # merge with the run after, then with the run before
-            if 0 < index < len(self._starts) and self._values[index] == self._values[index - 1]:
-                del self._starts[index], self._values[index]
+        first = bisect_right(starts, start) - 1  # the runs from here
+        after = bisect_left(starts, end, first + 1)  # to the one before this are touched
+        if after == first + 1 and values[first] == value:
+            return
+        new_starts: list[int] = []
+        new_values: list[T] = []
+        if starts[first] < start:  # the first one's beginning stays
+            first += 1
+        if not first or values[first - 1] != value:  # else the run before goes on
+            new_starts.append(start)
+            new_values.append(value)
+        if end < (starts[after] if after < runs else self.total):  # the last one's end stays
+            if values[after - 1] != value:
+                new_starts.append(end)
+                new_values.append(values[after - 1])
+        elif after < runs and values[after] == value:  # the run after is no longer one of its own
+            after += 1
+        starts[first:after] = new_starts
+        values[first:after] = new_values
 
     def change(self, extent: Extent, new: Callable[[T], T]) -> None:
         """Replace every value in an extent by what `new` makes of it."""
         for piece, value in list(self.pieces(extent)):
             self.put(piece, new(value))
-
-    def _cut(self, page: int) -> int:
-        """Index of the run that begins at a page, which is split off if it did not begin one."""
-        index = bisect_left(self._starts, page)
-        if page < self.total and (index == len(self._starts) or self._starts[index] != page):
-            self._starts.insert(index, page)
-            self._values.insert(index, self._values[index - 1])
-        return index

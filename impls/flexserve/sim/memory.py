@@ -2,7 +2,8 @@
 
 Applications say what they want; they hold it unless inference holds it. Protected memory comes first from free
 memory, then from the applications' file cache (dropped), last from their own data (swapped out). Whatever comes free
-goes back to them at once, so memory is free only when no application misses any.
+goes back to them at once, so memory is free only when no application misses any. Of a protected system, what inference
+holds, drops and has scrubbed goes through the monitor's page states as well; bytes decide, pages follow.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from remeasure.errors import UserError
+
+from .monitor import Monitor, kv_of, weights_of
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,13 @@ class Counters:
 
 
 class Memory:
-    """The device's memory. All sizes are whole bytes; a model's weights are held part by part."""
+    """The device's memory. All sizes are whole bytes; a model's weights are held part by part.
 
-    def __init__(self, total_bytes: int) -> None:
+    `monitor` owns the device's pages; None: nothing is protected.
+    """
+
+    def __init__(self, total_bytes: int, monitor: Monitor | None = None) -> None:
+        self.monitor = monitor
         self.total = self.free = total_bytes
         self.app_anon = self.app_cache = self.flex_weight = self.flex_kv = self.claimed = 0
         self.wanted_anon = self.wanted_cache = 0
@@ -78,34 +85,47 @@ class Memory:
         """Parts (index → bytes) of a model are now in memory; those held before stay. UserError if they cannot be."""
         held = self.weights.get(model, {})
         new = {part: nbytes for part, nbytes in parts.items() if part not in held}
-        self.flex_weight += self._take(sum(new.values()), f"the weights of {model}")
-        if new:
-            self.weights.setdefault(model, {}).update(new)
+        if not new:
+            return
+        what = f"the weights of {model}"
+        self._protect(weights_of(model), new, what)
+        self.flex_weight += self._take(sum(new.values()), what)
+        self.weights.setdefault(model, {}).update(new)
 
     def hold_kv(self, model: str, nbytes: int) -> None:
         """The KV cache of a model now takes `nbytes`, which is not less than before."""
-        self.flex_kv += self._take(nbytes - self.kv.get(model, 0), f"the KV cache of {model}")
+        what = f"the KV cache of {model}"
+        self._protect(kv_of(model), {0: nbytes}, what)
+        self.flex_kv += self._take(nbytes - self.kv.get(model, 0), what)
         if nbytes:
             self.kv[model] = nbytes
 
     def drop_weights(self, model: str, parts: Iterable[int], claimed: bool = False) -> int:
         """Give parts back (claimed: they still have to be scrubbed); returns their bytes."""
-        held = self.weights.get(model, {})
-        nbytes = sum(held.pop(part) for part in list(parts))
+        held, gone = self.weights.get(model, {}), list(parts)
+        if not gone:
+            return 0
+        nbytes = sum(held.pop(part) for part in gone)
         if not held:
             self.weights.pop(model, None)
+        if self.monitor is not None:
+            self.monitor.drop(weights_of(model), gone, claimed)
         self.flex_weight -= nbytes
         return self._give(nbytes, claimed)
 
     def drop_kv(self, model: str, claimed: bool = False) -> int:
         """Give a model's KV cache back; returns its bytes."""
         nbytes = self.kv.pop(model, 0)
+        if self.monitor is not None:
+            self.monitor.drop(kv_of(model), (0,), claimed)
         self.flex_kv -= nbytes
         return self._give(nbytes, claimed)
 
     def scrubbed(self, nbytes: int) -> None:
         """Claimed bytes are zero now and free."""
         self.claimed -= nbytes
+        if self.monitor is not None:
+            self.monitor.scrub(self.claimed)
         self.free += nbytes
         self._back_to_apps()
 
@@ -123,13 +143,18 @@ class Memory:
             wrong.append("applications hold more than they want")
         if self.free and self.missed_by_apps:
             wrong.append("memory is free while applications miss some")
+        if self.monitor is not None:
+            wrong += self.monitor.faults(self.weights, self.kv, self.claimed)
         return wrong
+
+    def _protect(self, owner: str, pieces: Mapping[int, int], what: str) -> None:
+        """Pages for these pieces, before their bytes are taken: where the pages suffice, the bytes do."""
+        if self.monitor is not None and not self.monitor.hold(owner, pieces):
+            raise UserError(_too_large(what))
 
     def _take(self, nbytes: int, what: str) -> int:
         if nbytes > self.free + self.app_cache + self.app_anon:
-            raise UserError(
-                f"{what} do not fit the device's memory beside what is held; lower cache_gib or use a smaller model."
-            )
+            raise UserError(_too_large(what))
         from_free = min(nbytes, self.free)
         from_cache = min(nbytes - from_free, self.app_cache)
         self.free -= from_free
@@ -152,3 +177,9 @@ class Memory:
         cache = min(self.free, self.wanted_cache - self.app_cache)
         self.app_cache += cache
         self.free -= cache
+
+
+def _too_large(what: str) -> str:
+    return (
+        f"{what} do not fit the device's memory beside what is held; lower cache_gib or use a smaller model."
+    )

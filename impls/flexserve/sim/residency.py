@@ -206,11 +206,14 @@ class Residency:
 
     def _drop(self, victims: Iterable[Victim], claimed: bool) -> Given:
         weights = kv = 0
+        parts: dict[str, list[int]] = {}
         for victim in victims:
             if victim.part is None:
                 kv += self.memory.drop_kv(victim.model, claimed)
             else:
-                weights += self.memory.drop_weights(victim.model, (victim.part,), claimed)
+                parts.setdefault(victim.model, []).append(victim.part)
+        for model, gone in parts.items():
+            weights += self.memory.drop_weights(model, gone, claimed)
         return Given(weights, kv)
 
 

@@ -3,7 +3,9 @@
 The NPU is exclusive, so requests and runs of applications are taken in the order they come, each after the one before
 has ended. Around them happen, in virtual time: memory pressure, reclaim and scrubbing, cache time-outs, prefetch
 during decoding, and rebuilding of the cache while the device is idle. A part whose background load is cut off by a
-request is loaded again from its start. While a request is served its model holds all of its memory.
+request is loaded again from its start. While a request is served its model holds all of its memory. Of a protected
+system the monitor's page states, the NPU's switch and on-demand protection run beside it; they take no time of their
+own.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from .costs import Costs
 from .facts import BACKGROUND_GB, MEMORY_GIB
 from .loader import Loader
 from .memory import Memory
+from .monitor import Monitor
 from .outcome import Outcome, Recorder
 from .residency import Given, Load, Residency
 
@@ -49,7 +52,8 @@ def simulate(
     event with the time, the memory and the model being served. Nothing but the result grows with the number of
     requests. Raises UserError for requests out of order and for a model that does not fit the device.
     """
-    memory = Memory(to_bytes(MEMORY_GIB.value))
+    total = to_bytes(MEMORY_GIB.value)
+    memory = Memory(total, Monitor(total, system.on_demand) if system.protected else None)
     residency = Residency(system, Catalogue(system, costs), memory, to_bytes(cache_gib), seed)
     return _Device(residency, iter(requests), background, observe).run()
 
@@ -66,6 +70,10 @@ class _Device:
     ) -> None:
         self.residency, self.source, self.background, self.observe = residency, source, background, observe
         self.system, self.memory, self.catalogue = residency.system, residency.memory, residency.catalogue
+        self.monitor = self.memory.monitor
+        """None: nothing is protected."""
+        self.secure_npu = self.monitor if self.system.compute == "npu" else None
+        """None: the NPU stays the normal world's."""
         self.loop, self.recorder = Loop(), Recorder(self.memory, self.catalogue.stage2_tax)
         self.serving: str | None = None
         self.app: App | None = None
@@ -81,6 +89,7 @@ class _Device:
         )
 
     def run(self) -> Outcome:
+        self._rest()
         self._look()
         if isinstance(self.background, Steps):
             self._watch(self.background)
@@ -112,6 +121,8 @@ class _Device:
         self.loader.stop()
         enable = self.catalogue.enable_s if self.system.on_demand and not self._stage2_on() else 0.0
         self.serving = request.model
+        if self.monitor is not None:
+            self.monitor.wake()
         self._look()
         self.residency.workflows.note(request.session, request.model)
         if not self._reused(request):
@@ -134,12 +145,17 @@ class _Device:
         self.recorder.request(request, start, memory.weight_bytes(model), sum(missing.values()))
         memory.hold_weights(model, missing)
         memory.hold_kv(model, max(memory.kv.get(model, 0), self._kv(request)))
+        if self.secure_npu is not None:
+            self.secure_npu.enter(model)
+            self.secure_npu.npu.launch("secure")
         ttft = self.loop.now - start + prefill
         self._at(self.loop.now + prefill, self._first_token, (request, ttft))
 
     def _first_token(self, turn: tuple[Request, float]) -> None:
         """Decode the other tokens; a workflow's next models are loaded beside it, which slows it down."""
         request, ttft = turn
+        if self.secure_npu is not None:
+            self.secure_npu.npu.launch("secure")
         decode = (request.new_tokens - 1) * self.catalogue.decode_s(request.model)
         if self.system.prefetch:
             self.residency.expected = self.residency.workflows.next_models(request.session)
@@ -152,6 +168,8 @@ class _Device:
         """The last token: decide what stays, give the rest back, turn to what comes next."""
         request, ttft, decode = turn
         now, residency = self.loop.now, self.residency
+        if self.secure_npu is not None:
+            self.secure_npu.npu.leave()
         self.loader.stop()
         residency.log.note(request.model, now, request.prompt_tokens)
         if request.last:
@@ -160,6 +178,7 @@ class _Device:
         self.serving = None
         self._look()
         self._load_while_idle(self._settle())
+        self._rest()
         if self.system.cache == "timeout":
             self._at(_expiry(now, self.system.timeout_s), self._expire)
         self.recorder.generation(request, ttft, decode, residency.cached_bytes())
@@ -244,6 +263,12 @@ class _Device:
 
     def _scrubbed(self, nbytes: int) -> None:
         self.memory.scrubbed(min(nbytes, self.memory.claimed))
+        self._rest()
+
+    def _rest(self) -> None:
+        """Stage-2 tables go off, if they may, once nothing is served and everything was given back."""
+        if self.monitor is not None and self.serving is None:
+            self.monitor.rest()
 
     def _expire(self, _: object = None) -> None:
         self._settle()
