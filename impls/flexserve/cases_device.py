@@ -35,7 +35,7 @@ from .systems import FLEXSERVE, NW_BASE, STRAWMAN, STRAWMAN_OPT, TZLLM_LIKE, col
 
 def virtual(name: str, unit: str, better: str) -> Metric:
     """A metric of the model, one sample a draw."""
-    return Metric(name, unit, better, kind="virtual-time", per="draw")
+    return Metric(name, unit, better, kind="virtual-time", per="draw")  # type: ignore[arg-type]
 
 
 MEAN = virtual("mean speedup", "×", "higher")
@@ -122,7 +122,8 @@ def modelled_case(
 
 def against(experiment: str, *baselines: str) -> list[Arm]:
     return [
-        Arm(f"{experiment}, against {name}", "reference", Comparison(experiment, name)) for name in baselines
+        Arm(f"{experiment}, against {name}", "reference", Comparison(experiment, name))
+        for name in baselines  # type: ignore[arg-type]
     ]
 
 
