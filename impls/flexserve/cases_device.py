@@ -20,6 +20,7 @@ from .questions import (
     COLD,
     Axis,
     Comparison,
+    Experiment,
     Fit,
     Grid,
     Hour,
@@ -120,10 +121,9 @@ def modelled_case(
     )(prepare)
 
 
-def against(experiment: str, *baselines: str) -> list[Arm]:
+def against(experiment: Experiment, *baselines: str) -> list[Arm]:
     return [
-        Arm(f"{experiment}, against {name}", "reference", Comparison(experiment, name))
-        for name in baselines  # type: ignore[arg-type]
+        Arm(f"{experiment}, against {name}", "reference", Comparison(experiment, name)) for name in baselines
     ]
 
 
@@ -258,6 +258,7 @@ device_pipeline = modelled_case(
         Arm("TZ-LLM-like, 1 thread", "ablation", Grid(replace(TZLLM_LIKE, alloc_threads=1))),
         Arm("TZ-LLM-like, 4 threads", "optimized", Grid(TZLLM_LIKE)),
         Arm("FlexServe, layer by layer", "reference", Grid()),
+        Arm("FlexServe, 16 MiB", "ablation", Grid(cold(variant(granularity="16 MiB")))),
         Arm("FlexServe, 4 MiB", "ablation", Grid(cold(variant(granularity="4 MiB")))),
         Arm("FlexServe, 64 KiB", "ablation", Grid(cold(variant(granularity="64 KiB")))),
         Arm("FlexServe, no overlap", "ablation", Grid(cold(variant(overlap=False)))),

@@ -27,7 +27,7 @@ class System:
     """Where prefill and decoding run on the device; the host has only its CPU."""
     overlap: bool = True
     """Load, decrypt and compute of different layers at the same time; else whole model, stage by stage."""
-    granularity: Literal["layer", "4 MiB", "64 KiB"] = "layer"
+    granularity: Literal["layer", "16 MiB", "4 MiB", "64 KiB"] = "layer"
     """What one load or decryption of the pipeline holds."""
     crypto: Crypto = "software"
     """none: plain weights; software: CPU cores decrypt; inline: a crypto engine on the way from the flash decrypts for

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
+from statistics import geometric_mean, median
 from typing import TYPE_CHECKING, Any
 
 from remeasure.contracts import Tuning
@@ -24,14 +24,15 @@ if TYPE_CHECKING:
 
 SPACE: dict[str, tuple[Any, ...]] = {
     "compute_threads": (1, 2),
-    "granularity": ("layer", "4 MiB"),
+    "granularity": ("layer", "16 MiB", "4 MiB"),
 }
 SYSTEMS: dict[str, System] = {
     "pipeline": cold(FLEXSERVE),
     "sequential": replace(cold(FLEXSERVE), overlap=False),
 }
-TOKENS = 128
-ROUNDS = 3
+TOKENS = (64, 128, 256)
+ROUNDS = 7
+"""Prompts a length; the data have one more passage, which warms up."""
 RECORD = Path(__file__).with_name("host_tuning.json")
 
 
@@ -65,22 +66,26 @@ def tune(passages: Sequence[str], label: str, report: Callable[[str], None]) -> 
     from .real.server import HostServer
 
     systems = {}
+    lengths = ", ".join(map(str, TOKENS))
     for name, system in SYSTEMS.items():
         trials = []
         for values in itertools.product(*SPACE.values()):
             choice = dict(zip(SPACE, values, strict=True))
             run = with_choice(HostRun(system=system, prompt_tokens=LONGEST), choice)
             with HostServer(run) as server:
-                taken = []
-                for passage in passages[: ROUNDS + 1]:
-                    server.release()
-                    taken.append(server.prefill(prompt(run.model, passage, TOKENS)).ttft_s)
-            trials.append({**choice, "TTFT s": round(median(taken[1:]), 4)})
+                medians = []
+                for tokens in TOKENS:
+                    taken = []
+                    for passage in passages[: ROUNDS + 1]:
+                        server.release()
+                        taken.append(server.prefill(prompt(run.model, passage, tokens)).ttft_s)
+                    medians.append(median(taken[1:]))
+            trials.append({**choice, "TTFT s": round(geometric_mean(medians), 4)})
             report(f"{name}: {trials[-1]}")
         best = min(trials, key=lambda trial: trial["TTFT s"])
         systems[name] = {"trials": trials, "chosen": {field: best[field] for field in SPACE}}
     return {
-        "judged_on": f"median TTFT of {ROUNDS} prompts of {TOKENS} tokens, {label}",
+        "judged_on": f"geometric mean over prompts of {lengths} tokens of the median TTFT of {ROUNDS} prompts, {label}",
         "space": SPACE,
         "systems": systems,
     }

@@ -19,7 +19,7 @@ SYSTEMS = st.builds(
     System,
     alloc=st.sampled_from(["mmap", "cma", "cma overlapped", "flex"]),
     overlap=st.booleans(),
-    granularity=st.sampled_from(["layer", "4 MiB", "64 KiB"]),
+    granularity=st.sampled_from(["layer", "16 MiB", "4 MiB", "64 KiB"]),
     crypto=st.sampled_from(["none", "software", "inline"]),
 )
 
@@ -115,7 +115,7 @@ def test_layers_restore_independently_of_compute_in_a_pipeline() -> None:
 @given(st.integers(1, 20 << 20), SYSTEMS)
 def test_chunks_are_of_the_granularity(nbytes: int, system: System) -> None:
     sizes = [size for _, size in chunks(nbytes, system)]
-    limit = {"layer": nbytes, "4 MiB": 4 << 20, "64 KiB": 64 << 10}[system.granularity]
+    limit = {"layer": nbytes, "16 MiB": 16 << 20, "4 MiB": 4 << 20, "64 KiB": 64 << 10}[system.granularity]
     assert set(sizes[:-1]) <= {limit} and 0 < sizes[-1] <= limit and sum(sizes) == nbytes
 
 

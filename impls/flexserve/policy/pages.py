@@ -183,13 +183,7 @@ class Ledger:
 
     def offer(self, pages: int) -> list[Extent]:
         """What an honest kernel offers: its lowest pages, not always contiguous; fewer where it has no more."""
-        offered: list[Extent] = []
-        for piece in self._pages.where(ORDINARY):
-            if pages <= 0:
-                break
-            offered.append(Extent(piece.start, min(pages, piece.pages)))
-            pages -= offered[-1].pages
-        return offered
+        return self._pages.lowest(ORDINARY, pages)
 
     def counters(self) -> Mapping[tuple[State, str], int]:
         """Pages by state and owner; they sum to all pages."""
@@ -223,12 +217,18 @@ class Ledger:
                     raise Refused(f"{at} of {owner!r} is {state.name} and cannot become {new.name}")
 
     def _move(self, extent: Extent, new: State, owner: str | None = None) -> None:
-        counts, values = self._counts, self._pages.values(extent)
-        whole = len(values) == 1  # all of it has one state and owner, as it mostly has
-        for piece, held in [(extent, values[0])] if whole else list(self._pages.pieces(extent)):
-            now = (new, held[1] if owner is None else owner)
-            counts[now] = counts.get(now, 0) + piece.pages
+        values = self._pages.values(extent)
+        if len(values) == 1:  # all of it has one state and owner, as it mostly has
+            self._move_piece(extent, values[0], new, owner)
+        else:
+            for piece, held in list(self._pages.pieces(extent)):
+                self._move_piece(piece, held, new, owner)
+
+    def _move_piece(self, piece: Extent, held: tuple[State, str], new: State, owner: str | None) -> None:
+        now, counts = (new, held[1] if owner is None else owner), self._counts
+        counts[now] = counts.get(now, 0) + piece.pages
+        if counts[held] == piece.pages:
+            del counts[held]
+        else:
             counts[held] -= piece.pages
-            if not counts[held]:
-                del counts[held]
-            self._pages.put(piece, now)
+        self._pages.put(piece, now)

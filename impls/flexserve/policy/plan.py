@@ -13,7 +13,7 @@ from typing import Literal
 from ..config import System
 
 Kind = Literal["alloc", "load", "decrypt", "compute"]
-CHUNK_BYTES = {"layer": None, "4 MiB": 4 << 20, "64 KiB": 64 << 10}
+CHUNK_BYTES = {"layer": None, "16 MiB": 16 << 20, "4 MiB": 4 << 20, "64 KiB": 64 << 10}
 
 
 @dataclass(frozen=True)

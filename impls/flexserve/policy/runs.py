@@ -59,16 +59,18 @@ class Runs(Generic[T]):
             return [self._values[first - 1]]
         return self._values[first - 1 : bisect_left(self._starts, start + pages, first)]
 
-    def where(self, value: T) -> Iterator[Extent]:
-        """Runs of one value, in order of pages. The map must not change meanwhile."""
-        index = -1
-        while True:
+    def lowest(self, value: T, pages: int) -> list[Extent]:
+        """The first `pages` pages of one value, in order; fewer where there are no more."""
+        starts, found, index = self._starts, list[Extent](), -1
+        while pages > 0:
             try:
                 index = self._values.index(value, index + 1)
             except ValueError:
-                return
-            following = self._starts[index + 1] if index + 1 < len(self._starts) else self.total
-            yield Extent(self._starts[index], following - self._starts[index])
+                break
+            end = starts[index + 1] if index + 1 < len(starts) else self.total
+            found.append(Extent(starts[index], min(pages, end - starts[index])))
+            pages -= end - starts[index]
+        return found
 
     def put(self, extent: Extent, value: T) -> None:
         """Give all pages of an extent one value; IndexError if it reaches outside."""
