@@ -83,7 +83,7 @@ class Machine(RuleBasedStateMachine):
 def run(guard_class: type[Guard]) -> None:
     machine = type("Run", (Machine,), {"guard_class": guard_class})
     search = settings(
-        max_examples=200,
+        max_examples=1500,
         stateful_step_count=20,
         phases=[Phase.generate],
         report_multiple_bugs=False,
