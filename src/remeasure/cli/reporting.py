@@ -19,16 +19,30 @@ if TYPE_CHECKING:
 def build(
     selected: Selection, planned: Sequence[Planned], store: Store, where: Places, *, releasing: bool = False
 ) -> Report:
-    """Judge what is finished of the planned blocks; of a case with none, what older code gave."""
-    keys = [item.block.key for item in planned]
-    records = [store.read(key) for key in keys if store.has(key)]
+    """Judge what is finished of the planned blocks; of a case with none, what older code gave.
+
+    Seeds that were measured beyond the profile's, by the same code in the same environment on the same data, count
+    as well: that is how an interval is made narrower.
+    """
+    keys = {item.block.key for item in planned}
+    records = [store.read(key) for key in sorted(keys) if store.has(key)]
+    alike = set(map(_origin, records))
     have = {(record.system, record.case) for record in records}
     lack = {(item.block.system, item.block.case) for item in planned} - have
-    if lack:
-        records += [
-            record for record in store.read_all(selected.profile) if (record.system, record.case) in lack
-        ]
+    records += [
+        record
+        for record in store.read_all(selected.profile)
+        if (record.system, record.case) in lack
+        or (selected.seeds is None and record.key not in keys and _origin(record) in alike)
+    ]
     return judge(selected, records, store, where, releasing=releasing)
+
+
+def _origin(record: Record) -> tuple[str, ...]:
+    """What two records must share to be samples of the same thing, their seed apart."""
+    made = record.provenance
+    data = record.data.sha256 if record.data else ""
+    return record.system, record.case, made.fingerprint, made.environment, data, str(record.overrides)
 
 
 def judge(
