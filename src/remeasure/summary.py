@@ -13,7 +13,7 @@ from .contracts import Case
 from .guards import Subject, noise_allowed, run_guards
 from .judgement import ArmSummary, CaseSummary, FailureRow, FigureRow, Noise
 from .records import Environment, Record
-from .samples import Samples
+from .samples import DRAW, Samples
 from .selection import Blocks
 from .stats import Array, Interval
 
@@ -176,6 +176,8 @@ def weakest(evidence: Iterable[str]) -> str:
 
 
 def _figure(samples: Samples, figure: Figure) -> Interval:
+    if samples.meta.per == DRAW and figure.statistic != "max":
+        return _drawn(samples, figure)
     if figure.baseline:
         over, under = (figure.baseline, figure.arm) if figure.invert else (figure.arm, figure.baseline)
         pairs = samples.pairs(over, under)
@@ -197,6 +199,16 @@ def _figure(samples: Samples, figure: Figure) -> Interval:
             return stats.percentile_interval(samples.joined(blocks))
         case "mean":
             return stats.mean_interval(samples.joined(blocks))
+
+
+def _drawn(samples: Samples, figure: Figure) -> Interval:
+    """Over draws of a model's uncertain inputs: their median and spread, as its claims are judged by."""
+    blocks = samples.of(figure.arm)
+    if figure.baseline:
+        blocks = [_divided(a, b) for a, b in samples.pairs(figure.arm, figure.baseline)]
+    if figure.invert:
+        blocks = [_divided(np.ones_like(block), block) for block in blocks]
+    return stats.draws_interval(np.concatenate(blocks))
 
 
 def _max(values: Array) -> Interval:

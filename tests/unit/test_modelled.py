@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from records_factory import SPEEDUP, TTFT, case, claim, record, verdict_on
+from records_factory import SPEEDUP, TTFT, case, claim, record, report, verdict_on
 
 from remeasure.claim_checks import claim_problem
+from remeasure.claims import Figure
 from remeasure.stats import draws_interval
 
 DRAWS = np.random.default_rng(1).normal(size=(2, 400))
@@ -55,3 +56,14 @@ def test_a_ratio_without_a_baseline_needs_a_metric_that_is_one():
     alone = claim(case="device", baseline="")
     assert "itself a ratio" in claim_problem(alone, {"device": case("device", (TTFT,))})
     assert claim_problem(alone, {"device": case("device", (SPEEDUP,))}) == ""
+
+
+@pytest.mark.parametrize(
+    "figure", [Figure("x", "device", "ours"), Figure("x", "device", "ours", baseline="slow")]
+)
+def test_a_figure_of_draws_has_the_spread_of_the_draws_like_a_claim(figure):
+    ours, theirs = np.exp(0.4 * DRAWS[0]), 2 * np.exp(0.4 * DRAWS[0] + 0.1 * DRAWS[1])
+    made = report(drawn(TTFT, ours, theirs), figures=[figure], cases=(case("device", (TTFT,)),))
+    (row,) = [row for row in made.figures if row.case]
+    expected = draws_interval(ours / theirs if figure.baseline else ours)
+    assert (row.value, row.lo, row.hi) == pytest.approx((expected.estimate, expected.lo, expected.hi))
