@@ -11,6 +11,9 @@ from .selection import NOTHING, Blocks, Chosen
 DETERMINISTIC = "deterministic"
 """Tag of a case that gives the same numbers with every seed, so that one seed is enough."""
 
+NAMED = 6
+"""Cases of a system that a sentence names; of more it says how many."""
+
 
 def notes(chosen: Chosen, cases: Iterable[Case], profile: str) -> list[str]:
     """One sentence a matter, naming the cases it is about."""
@@ -67,4 +70,11 @@ def _records(count: int) -> str:
 
 
 def _list(names: Iterable[str]) -> str:
-    return ", ".join(name for name in names if name)
+    """Named one by one; of a system with many, only how many."""
+    by_system: dict[str, list[str]] = {}
+    for name in filter(None, names):
+        by_system.setdefault(name.partition("/")[0], []).append(name)
+    return ", ".join(
+        ", ".join(cases) if len(cases) <= NAMED else f"{len(cases)} cases of {system}"
+        for system, cases in by_system.items()
+    )

@@ -23,6 +23,7 @@ from records_factory import (
     verdict_on,
 )
 
+from remeasure import notes
 from remeasure.claims import Figure
 from remeasure.contracts import At
 from remeasure.judgement import Report
@@ -523,6 +524,11 @@ def test_system_row_names_every_commit_and_marks_a_dirty_tree():
 )
 def test_notes_are_loud(records, said):
     assert any(note.startswith(said) for note in report(records).notes)
+
+
+def test_many_cases_of_a_system_are_counted_not_named():
+    few = [f"small/{n}" for n in range(2)]
+    assert notes._list([*few, *(f"large/{n}" for n in range(9)), ""]) == "small/0, small/1, 9 cases of large"
 
 
 def test_nothing_is_said_of_an_honest_full_run():
