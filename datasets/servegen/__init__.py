@@ -1,0 +1,1 @@
+"""ServeGen: how single clients of a production service send requests, as parameters and distributions."""

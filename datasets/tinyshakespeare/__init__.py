@@ -1,0 +1,1 @@
+"""Tiny Shakespeare: a megabyte of plays that small character models are trained on."""

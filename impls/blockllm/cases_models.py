@@ -1,0 +1,187 @@
+"""The questions that this host answers itself: a real zoo on disk, real models, chains that really run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from remeasure.contracts import Arm, At, Metric, case
+from remeasure.datasets.nltk_corpora.loader import Request
+from remeasure.datasets.tinyshakespeare.loader import Request as Plays
+
+from .family import Which
+
+TENANTS = Request(tenants=("movie reviews", "speeches", "genesis german"))
+MICRO = {"model": "micro"}
+BYTES = {"model": "bytes"}
+CPU = Metric("CPU", "s", better="lower", kind="time", per="round")
+DEDUP = Metric("zoo / monoliths", "%", better="lower", kind="count")
+OWN = Metric("bytes of its own", "MB", better="lower", kind="count")
+OF_LIMIT = Metric("speed / limit", "%", better="higher", kind="count", per="round", exact=False)
+SPEED = Metric("speed", "MB/s", better="higher", kind="count", per="round", exact=False)
+FSYNC = Metric("fsync", "s", better="lower", kind="count", per="round", exact=False)
+LOGITS = Metric("largest difference of logits", "", better="lower", kind="count", exact=False)
+AGREEMENT = Metric("likeliest token the same", "%", better="higher", kind="count", exact=False)
+KL = Metric("KL", "nat", better="lower", kind="count", exact=False)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Which members of a family are in the zoo."""
+
+    model: Which = "smollm2"
+    """The family."""
+    technique: str = ""
+    """Only the foundation and variants of this technique; empty: all."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """The whole family goes into a fresh zoo, or comes out of it."""
+
+    model: Which = "smollm2"
+    """The family."""
+    what: Literal["insert", "load", "load unchecked"] = "insert"
+    """What is timed."""
+
+
+@dataclass(frozen=True)
+class Diverged:
+    """Tenants' prompts in one batch, in fast mode beside tile mode."""
+
+    model: Literal["smollm2", "micro"] = "smollm2"
+    """micro: two tiny layers with random weights."""
+    tenants: int = 1
+    """Tenants in the batch."""
+    prompt: int = 64
+    """Tokens of each prompt."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Some tokens of some tenants."""
+
+    model: Which = "smollm2"
+    """The family."""
+    how: Literal["monolith", "chain", "chain, tiles", "monolith, tiles"] = "monolith"
+    """Each tenant's model alone, or all tenants' chains by blocks."""
+    tenants: int = 1
+    """Tenants that decode at once."""
+    prompt: int = 32
+    """Tokens of each prompt."""
+    new: int = 2
+    """Tokens of each tenant in a round."""
+
+
+def profiles(
+    rounds: int = 1, seeds: tuple[int, ...] = (0,), smoke: dict[str, Any] | None = None
+) -> dict[str, At]:
+    """Real models in `standard`; a small one in `smoke`, a tiny one in tests."""
+    found = {
+        "tiny": At(seeds=(0,), rounds=2, set=MICRO, evidence="scaled"),
+        "standard": At(seeds=seeds, rounds=rounds),
+        "full": At(seeds=seeds, rounds=2 * rounds),
+    }
+    if smoke is not None:
+        found["smoke"] = At(**{"seeds": seeds, "rounds": rounds, "set": BYTES, "evidence": "scaled", **smoke})
+    return found
+
+
+TECHNIQUES = ("lora", "adapter", "bitfit", "prefix", "top_layers", "full")
+
+
+@case(
+    dataset="nltk_corpora",
+    request=TENANTS,
+    arms=(
+        Arm("whole family", "reference", Stored()),
+        *(Arm(f"foundation and {name}", "ablation", Stored(technique=name)) for name in TECHNIQUES),
+    ),
+    metrics=(DEDUP, OWN),
+    profiles=profiles(smoke={}),
+    tags=("deterministic", "partial"),
+)
+def zoo_dedup(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]:
+    """How many bytes does a zoo of a foundation and its tenants' variants take, of what separate models would?"""
+    from .zoo_runs import stored
+
+    return stored(arm.config, data)
+
+
+@case(
+    dataset="nltk_corpora",
+    request=TENANTS,
+    arms=(
+        Arm("insert", "reference", Moved(what="insert")),
+        Arm("load", "reference", Moved(what="load")),
+        Arm("load, hashes not checked", "ablation", Moved(what="load unchecked")),
+    ),
+    metrics=(OF_LIMIT, SPEED, FSYNC),
+    profiles=profiles(5, smoke={"rounds": 3}),
+    fresh=True,
+    isolated=True,
+    tags=("partial",),
+)
+def zoo_speed(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]:
+    """How near does the zoo come to the slower of this machine's disk and its SHA-256?"""
+    from .zoo_runs import moved
+
+    return moved(arm.config, data)
+
+
+@case(
+    dataset="nltk_corpora",
+    request=TENANTS,
+    arms=(
+        Arm("monolith", "strawman", Decoded(how="monolith")),
+        Arm("chain of blocks", "reference", Decoded(how="chain")),
+        Arm("monolith, tiles", "ablation", Decoded(how="monolith, tiles")),
+        Arm("chain of blocks, tiles", "ablation", Decoded(how="chain, tiles")),
+    ),
+    metrics=(CPU,),
+    profiles=profiles(70, (0, 1, 2), smoke={"rounds": 20})
+    | {"asv": At(seeds=(0, 1, 2), rounds=20, set=MICRO, evidence="scaled")},
+    tags=("tracked", "partial"),
+)
+def chain_time(arm: Arm, data: Any, seed: int) -> Callable[[], None]:
+    """What does running a model as a chain of blocks cost, per token, for one tenant?"""
+    from .decode_runs import decoded
+
+    return decoded(arm.config, data, seed)
+
+
+@case(
+    dataset="nltk_corpora",
+    request=TENANTS,
+    arms=(
+        Arm("20 models, one after the other", "strawman", Decoded(how="monolith", tenants=20)),
+        Arm("shared blocks, one batch", "reference", Decoded(how="chain", tenants=20)),
+    ),
+    metrics=(CPU,),
+    profiles=profiles(10, (0, 1, 2), smoke={}),
+    tags=("tracked", "partial"),
+)
+def batching(arm: Arm, data: Any, seed: int) -> Callable[[], None]:
+    """What does batching 20 tenants at shared blocks gain over their separate models at batch 1?"""
+    from .decode_runs import decoded
+
+    return decoded(arm.config, data, seed)
+
+
+@case(
+    dataset="tinyshakespeare",
+    request=Plays(),
+    arms=(
+        Arm("one tenant", "ablation", Diverged()),
+        Arm("8 tenants in a batch", "reference", Diverged(tenants=8)),
+    ),
+    metrics=(LOGITS, AGREEMENT, KL),
+    profiles=profiles(1, (0, 1, 2)),
+    tags=("partial",),
+)
+def fast_mode(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]:
+    """How far is fast mode from tile mode, whose result does not depend on who else is in the batch?"""
+    from .decode_runs import diverged
+
+    return diverged(arm.config, data, seed)

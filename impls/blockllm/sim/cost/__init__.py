@@ -1,0 +1,1 @@
+"""What things cost on the simulated A100s: times of blocks from measured tables, transfers, loading, memory."""

@@ -1,0 +1,64 @@
+"""The systems of spec §3 as configurations; every other arm is one of these with fields replaced."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf
+
+from remeasure.errors import UserError
+
+from .config import Serving
+
+BLOCKLLM = Serving()
+"""The paper's system with every mechanism of spec §2."""
+
+PM = Serving(
+    share="none",
+    granularity="model",
+    batch="global",
+    max_batch=64,
+    kv="owner",
+    assembly=False,
+    speculation="off",
+    placement="balanced",
+    scaling=False,
+    hop_overhead_us=0.0,
+    delta_us_per_row_group=0.0,
+)
+"""Per-model provisioning: every app its own weights, queue, batches and KV. Batch, copies and queue are to be tuned."""
+
+PS = replace(PM, share="blocks", delta_us_per_row_group=BLOCKLLM.delta_us_per_row_group)
+"""Parameter sharing: apps that differ from a foundation by a small delta share its weights and batches."""
+
+IDEAL = replace(
+    BLOCKLLM,
+    share="family",
+    granularity="model",
+    assembly=False,
+    speculation="off",
+    hop_overhead_us=0.0,
+    delta_us_per_row_group=0.0,
+)
+"""Ideal share: apps of one family batch on any copy of the foundation, without hops. A bound, not a system."""
+
+STRAWMAN = replace(PM, max_batch=1, age_s=inf, replica_share=0.0, resident_models=1, kv_move="recompute")
+"""One request at a time from one queue; a GPU holds one model and exchanges it whole."""
+
+SYSTEMS: dict[str, Serving] = {
+    "strawman": STRAWMAN,
+    "pm": PM,
+    "ps": PS,
+    "blockllm": BLOCKLLM,
+    "ideal": IDEAL,
+}
+
+
+def system(name: str, **fields: object) -> Serving:
+    """A system by name, with fields replaced; raises UserError for an unknown name, field or value."""
+    if name not in SYSTEMS:
+        raise UserError(f"no serving system is called {name!r}; there are: {', '.join(SYSTEMS)}.")
+    unknown = sorted(set(fields) - set(Serving.__dataclass_fields__))
+    if unknown:
+        known = ", ".join(Serving.__dataclass_fields__)
+        raise UserError(f"a serving system has no field {unknown[0]!r}; it has: {known}.")
+    return replace(SYSTEMS[name], **fields)  # type: ignore[arg-type]

@@ -1,0 +1,87 @@
+"""What was chosen for the serving systems (Decision 10), and all trials behind it: `cluster_tuning.json`.
+
+Equally many trials for each, on seeds that no case reports, judged by the geometric mean of p95s over two loads.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import geometric_mean
+from typing import Any
+
+from remeasure.contracts import Tuning
+
+from .questions import Cell
+from .sim.config import Serving
+from .sim.systems import BLOCKLLM, PM, PS
+
+RECORD = Path(__file__).with_name("cluster_tuning.json")
+UNTUNED: dict[str, Serving] = {"pm": PM, "ps": PS, "blockllm": BLOCKLLM}
+SEEDS = (1000,)
+"""Used for nothing else."""
+LOADS = (1.0, 2.0)
+MINUTES = 1.0
+
+
+def _recorded() -> dict[str, Any]:
+    recorded: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8"))
+    return recorded
+
+
+def chosen(name: str) -> Serving:
+    """A system with what was chosen for it."""
+    return replace(UNTUNED[name], **_recorded()["systems"][name]["chosen"])
+
+
+def tuning(name: str) -> Tuning:
+    """The record of the choice, as an arm declares it."""
+    recorded = _recorded()
+    tried = recorded["systems"][name]
+    return Tuning(
+        space={field: tuple(values) for field, values in tried["space"].items()},
+        trials=len(tried["trials"]),
+        judged_on=recorded["judged_on"],
+        chosen=tried["chosen"],
+    )
+
+
+PM_TUNED, PS_TUNED, BLOCKLLM_TUNED = (chosen(name) for name in UNTUNED)
+
+
+def tune_all(data: Any, label: str, report: Callable[[str], None]) -> dict[str, Any]:
+    """Every trial of every system on `data`; what is returned is `cluster_tuning.json`."""
+    from .cluster import P95, simulated
+    from .sim.tuning import space, tune
+
+    def judge(serving: Serving) -> float:
+        return geometric_mean(
+            simulated(Cell(serving, load=load, minutes=MINUTES), data, seed)[P95]
+            for load in LOADS
+            for seed in SEEDS
+        )
+
+    systems = {}
+    for name, untuned in UNTUNED.items():
+        best, trials = tune(untuned, judge)
+        options = space(untuned)
+        systems[name] = {
+            "space": options,
+            "trials": [{**trial.choice, "p95 s": round(trial.value, 4)} for trial in trials],
+            "chosen": {field: getattr(best, field) for field in options},
+        }
+        report(f"{name}: {systems[name]['chosen']} of {len(trials)} trials")
+    loads = " and ".join(f"{load:g}" for load in LOADS)
+    return {
+        "judged_on": f"geometric mean of p95 latency at {loads} times the rate of {label}, {MINUTES:g} minutes, "
+        f"{len(SEEDS)} seeds of their own",
+        "systems": systems,
+    }
+
+
+def write(record: dict[str, Any], folder: Path) -> Path:
+    path = folder / RECORD.name
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return path

@@ -1,0 +1,124 @@
+"""What this machine's disk and its SHA-256 allow at best: the two limits that the zoo's speed is judged by.
+
+Both are measured on a zoo's own objects and without the costs that a zoo has beside them: no fresh memory, no tensors,
+no parsing. Decimal megabytes throughout.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import mmap
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from remeasure.errors import UserError
+
+PIECE = 4 << 20
+"""Bytes read or hashed at a time."""
+DISK_THREADS = (1, 2, 4, 8)
+"""Readers that are tried; a fast disk wants several requests at a time."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Megabytes (1e6 bytes) per second of wall time."""
+
+    nbytes: int
+    """What was read, and hashed."""
+    disk_mb_s: dict[int, float]
+    """By number of threads that read past the page cache (O_DIRECT)."""
+    sha256_mb_s: dict[int, float]
+    """By number of threads that hash, 1 and 2, from memory."""
+
+    @property
+    def slower_mb_s(self) -> float:
+        """The slower of the best disk and the best SHA-256: no store that does both can be faster."""
+        return min(max(self.disk_mb_s.values()), max(self.sha256_mb_s.values()))
+
+
+def limits(paths: Iterable[Path]) -> Limits:
+    """Measure on these files, each thing once. Raises UserError where they cannot be read past the page cache."""
+    pieces = [(path, start) for path in paths for start in range(0, path.stat().st_size, PIECE)]
+    nbytes = sum(path.stat().st_size for path in {path for path, _ in pieces})
+    if not nbytes:
+        raise UserError("there are no objects to measure the disk with; insert a model first.")
+    disk = {threads: nbytes / 1e6 / _seconds_to_read(pieces, threads) for threads in DISK_THREADS}
+    content = b"".join(path.read_bytes() for path in dict.fromkeys(path for path, _ in pieces))
+    sha256 = {threads: nbytes / 1e6 / _seconds_to_hash(content, threads) for threads in (1, 2)}
+    return Limits(nbytes, disk, sha256)
+
+
+def evict(paths: Iterable[Path]) -> float:
+    """Put files out of the page cache, so that the next to read them waits for the disk; what somebody maps stays.
+
+    Returns the share of their pages that is still there, 0 to 1.
+    """
+    pages = left = 0
+    for path in paths:
+        with path.open("rb", buffering=0) as file:
+            descriptor, size = file.fileno(), os.fstat(file.fileno()).st_size
+            if not size:
+                continue
+            os.fsync(descriptor)  # what is not yet on the disk stays
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            there = _in_cache(descriptor, size)
+            pages, left = pages + len(there), left + sum(byte & 1 for byte in there)
+    return left / pages if pages else 0.0
+
+
+def _in_cache(descriptor: int, size: int) -> bytes:
+    """A byte for each page of a file, odd where the page cache has it (mincore)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    there = (ctypes.c_ubyte * (-(-size // mmap.PAGESIZE)))()
+    with mmap.mmap(descriptor, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE) as mapped:
+        first = ctypes.c_char.from_buffer(mapped)
+        failed = libc.mincore(ctypes.c_void_p(ctypes.addressof(first)), ctypes.c_size_t(size), there)
+        del first  # a mapping that is still looked at cannot be closed
+    if failed:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return bytes(there)
+
+
+def _seconds_to_read(pieces: Sequence[tuple[Path, int]], threads: int) -> float:
+    """To read all pieces past the page cache, into memory that is there already."""
+    paths = dict.fromkeys(path for path, _ in pieces)
+    buffers = [mmap.mmap(-1, PIECE) for _ in range(threads)]
+    for buffer in buffers:
+        buffer.write(bytes(PIECE))
+    descriptors: dict[Path, int] = {}
+
+    def read(reader: int) -> None:
+        for path, start in pieces[reader::threads]:
+            os.preadv(descriptors[path], [buffers[reader]], start)
+
+    try:
+        for path in paths:
+            descriptors[path] = os.open(path, os.O_RDONLY | os.O_DIRECT)
+        return _seconds(read, threads)
+    except OSError as error:
+        raise UserError(
+            f"{next(iter(paths)).parent} cannot be read past the page cache ({error.strerror}); "
+            "measure where a disk's file system is."
+        ) from None
+    finally:
+        for descriptor in descriptors.values():
+            os.close(descriptor)
+
+
+def _seconds_to_hash(content: bytes, threads: int) -> float:
+    """To hash as many equal shares of some bytes as there are threads."""
+    whole, share = memoryview(content), -(-len(content) // threads)
+    return _seconds(lambda n: hashlib.sha256(whole[n * share : (n + 1) * share]).digest(), threads)
+
+
+def _seconds(work: Callable[[int], object], threads: int) -> float:
+    """Wall time of work(0) … work(threads - 1), each in a thread."""
+    with ThreadPoolExecutor(threads) as pool:
+        begun = time.perf_counter()
+        list(pool.map(work, range(threads)))
+        return time.perf_counter() - begun
