@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
-from replay import Measurements, ReplayClock, timed_arms
+from replay import Measurements, ReplayClock, duration, timed_arms
 
 from remeasure.contracts import Case
 
@@ -17,7 +17,9 @@ ARMS = [
 
 @pytest.mark.parametrize(("case", "arm"), ARMS)
 def test_arm(benchmark: BenchmarkFixture, measurements: Measurements, case: Case, arm: str) -> None:
-    samples = measurements.seconds(case, arm, case.timed[0])
+    metric = duration(case)
+    assert metric is not None
+    samples = measurements.seconds(case, arm, metric)
     benchmark.extra_info.update(measurements.others(case, arm))
     CLOCK.load(samples)
     benchmark.pedantic(lambda: None, rounds=len(samples))

@@ -1,4 +1,4 @@
-"""Requests to language-model services: Azure's traces, a trace of one's own, or the declared simulator.
+"""Requests to language-model services: Azure's traces, those of a folder of one's own, or the declared simulator.
 
 numpy and pandas are imported where they are needed: cases import `Request` from here, and listing them must stay quick.
 """
@@ -23,11 +23,8 @@ SIMULATED = (
 
 @dataclass(frozen=True)
 class Request:
-    """Which trace."""
+    """Nothing to choose: a folder has the trace that it has."""
 
-    trace: str = ""
-    """A CSV file, or a folder of them, with the columns TIMESTAMP, ContextTokens, GeneratedTokens; it replaces Azure's.
-    A time is a date as ISO 8601 writes it, or a number of seconds."""
     seed: int = 0
     """Seed of the simulator."""
 
@@ -66,31 +63,26 @@ class Services:
 
 
 def load(request: Request, root: Path | None) -> Services:
-    """The trace of the request, else the one in `root` (Azure's, or any with its columns); None is the simulator.
+    """The trace in `root`: Azure's, or any CSV files with its columns. None is the simulator.
 
-    Raises UserError, naming file and line, for a file that is missing, empty or without one of the columns, for a time
-    that is no time, negative or earlier than the one before, and for tokens that are no whole number above 0.
+    A time is a date as ISO 8601 writes it, or a number of seconds. Raises UserError, naming file and line, for a file
+    that is empty or without one of the columns, for a time that is no time, negative or earlier than the one before,
+    for tokens that are no whole number above 0, and for a trace whose requests all come at once.
     """
-    if not request.trace and root is None:
+    if root is None:
         from .generator import CODE, CONV, simulate
 
         services = tuple(Service(law.name, *simulate(law, request.seed)) for law in (CODE, CONV))
         return Services("Azure LLM 2023, simulated", True, (SIMULATED,), services)
     from .parse import read_all
 
-    if request.trace:
-        folder = Path(request.trace).expanduser()
-        label = f"own trace {folder.name}"
-    else:
-        assert root is not None
-        folder = root
-        label = "Azure LLM 2023" if list(root.glob(f"{PREFIX}*.csv")) else f"own trace {root.name}"
     services = tuple(
         Service(path.stem.removeprefix(PREFIX), at_s, prompt, output)
-        for path, at_s, prompt, output in read_all(folder)
+        for path, at_s, prompt, output in read_all(root)
     )
     notes = tuple(
         f"{service.name}: {len(service.at_s):,} requests in {service.at_s[-1] - service.at_s[0]:,.0f} s"
         for service in services
     )
-    return Services(label, False, notes, services)
+    azures = any(path.name.startswith(PREFIX) for path in root.glob("*.csv"))
+    return Services("Azure LLM 2023" if azures else f"trace {root.name}", False, notes, services)

@@ -14,31 +14,34 @@ TIME, PROMPT, OUTPUT = COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def read_all(where: Path) -> list[tuple[Path, np.ndarray, np.ndarray, np.ndarray]]:
-    """Every CSV file of a folder by name, or the one file: its path, seconds from the earliest first row, tokens in and
-    tokens out.
+def read_all(folder: Path) -> list[tuple[Path, np.ndarray, np.ndarray, np.ndarray]]:
+    """Every CSV file of a folder, by name: its path, seconds from the earliest first row, tokens in and tokens out.
 
     Files that give dates and files that give seconds have no common clock and are refused together.
     """
-    if where.is_file():
-        paths = [where]
-    elif where.is_dir():
-        paths = sorted(path for path in where.glob("*.csv") if path.is_file())
-    else:
-        raise UserError(
-            f"the trace {where} does not exist; name a folder of CSV files with {', '.join(COLUMNS)}."
-        )
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.is_file() and _is_csv(path.name))
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read ({error.strerror}); name a folder of CSV files.") from None
     if not paths:
-        raise UserError(f"the trace {where} holds no CSV file; put one there with {', '.join(COLUMNS)}.")
+        raise UserError(f"{folder} holds no CSV file; put one there with {', '.join(COLUMNS)}.")
     read = {path: _read(path) for path in paths}
     dated = [path.name for path, (is_date, _, _) in read.items() if is_date]
     if dated and len(dated) < len(paths):
         other = next(path.name for path in paths if path.name not in dated)
         raise UserError(
-            f"{where}: {dated[0]} gives dates and {other} seconds; write all times of a trace alike."
+            f"{folder}: {dated[0]} gives dates and {other} seconds; write all times of a trace alike."
         )
     first = min(times[0] for _, times, _ in read.values())
+    if first == max(times[-1] for _, times, _ in read.values()):
+        others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        raise UserError(f"{paths[0]}{others}: all requests have the same time; give a longer trace.")
     return [(path, (times - first) / 1e9, *tokens) for path, (_, times, tokens) in read.items()]
+
+
+def _is_csv(name: str) -> bool:
+    """Hidden files are nobody's trace, and the hash of a file set does not cover them."""
+    return name.lower().endswith(".csv") and not name.startswith(".")
 
 
 def _read(path: Path) -> tuple[bool, np.ndarray, tuple[np.ndarray, np.ndarray]]:

@@ -1,4 +1,4 @@
-"""Clients of one window: ServeGen's, those of files like them, or the declared simulator.
+"""Clients of one window: ServeGen's, those of a folder of one's own, or the declared simulator.
 
 numpy is imported where it is needed: cases import `Request` from here, and listing them must stay quick.
 """
@@ -21,13 +21,11 @@ KNOWN = frozenset(CLIENTS[:14])
 class Request:
     """Which clients, when."""
 
-    window_s: int = 727_800
-    """Start of the window, in seconds from the first one."""
+    window_s: int | None = None
+    """Start of the window, in seconds from the first one; None: 727,800, or the busiest one of files without that."""
     clients: tuple[int, ...] = ()
     """Ids, in the order they shall have; empty: the twenty of the published window, or all active ones of a folder of
     single files."""
-    trace: str = ""
-    """Folder with chunk-N-trace.csv and chunk-N-dataset.json that replaces the published ones."""
     seed: int = 0
     """Seed of the simulator."""
 
@@ -48,12 +46,12 @@ class Clients:
 
 
 def load(request: Request, root: Path | None) -> Clients:
-    """The clients of the window, from the request's folder, else from `root`; None is the simulator.
+    """The clients of the window, from the archive or the single files in `root`; None is the simulator.
 
     Raises UserError for an archive or a file that is damaged (naming file and line or window), for a window or a client
     that is not there, and for a client that sends nothing in the window.
     """
-    if not request.trace and root is None:
+    if root is None:
         from .generator import simulate
 
         ids = request.clients or CLIENTS
@@ -62,17 +60,17 @@ def load(request: Request, root: Path | None) -> Clients:
         return Clients(f"{len(clients)} clients of ServeGen, simulated", True, (note,), clients)
     from .parse import read, source
 
-    folder = Path(request.trace).expanduser() if request.trace else root
-    assert folder is not None
-    files = source(folder)
+    files = source(root)
     published = files.packed and not request.clients
-    clients = read(files, request.window_s, CLIENTS if published else request.clients)
+    window_s, clients = read(files, request.window_s, CLIENTS if published else request.clients)
     if not clients:
-        raise UserError(f"{folder}: no client sends anything at {request.window_s} s; choose another window.")
+        raise UserError(
+            f"{root}: no client sends anything at {window_s} s; choose another window with window_s."
+        )
     known = sum(client.prompts is not None for client in clients)
     notes = (
-        f"window at {request.window_s:,} s, {sum(client.rate_rps for client in clients):,.1f} req/s together",
+        f"window at {window_s:,} s, {sum(client.rate_rps for client in clients):,.1f} req/s together",
         f"{known} of {len(clients)} clients have distributions of tokens",
     )
-    what = "ServeGen m-small" if files.packed else f"own trace {folder.name}"
+    what = "ServeGen m-small" if files.packed else f"trace {root.name}, window at {window_s:,} s"
     return Clients(f"{len(clients)} clients of {what}", False, notes, clients)

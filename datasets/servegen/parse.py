@@ -8,7 +8,7 @@ import math
 import re
 import tarfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -21,6 +21,8 @@ from .clients import Client, Family, Pmf
 
 ARCHIVE = "servegen_m-small.tar.gz"
 CHUNK = re.compile(r"chunk-(\d+)-(trace\.csv|dataset\.json)")
+DEFAULT_S = 727_800
+"""Start of the window of the published files that is served unless another one is asked for."""
 COLUMNS = ("start", "rate", "CV", "family", "shape", "scale")
 
 
@@ -50,25 +52,73 @@ def source(folder: Path) -> Source:
     return Source(where, archive.is_file(), parts["trace.csv"], parts["dataset.json"])
 
 
-def read(files: Source, window_s: int, ids: tuple[int, ...]) -> tuple[Client, ...]:
-    """The clients `ids`, in that order, in the window that begins at `window_s`; no ids: all that send something."""
+def read(files: Source, window_s: int | None, ids: tuple[int, ...]) -> tuple[int, tuple[Client, ...]]:
+    """A window's start and the clients `ids` in it, in that order; no ids: all that send something.
+
+    window_s None: DEFAULT_S where the files have it, else the window with the most requests.
+    """
     if missing := [id_ for id_ in ids if id_ not in files.traces]:
         raise UserError(
             f"{files.where} has no client {missing[0]} (chunk-{missing[0]}-trace.csv); "
             f"it has {len(files.traces)}: {', '.join(map(str, sorted(files.traces)))}."
         )
+    known = {id_: _windows(files, id_) for id_ in ids or sorted(files.traces)}
+    at = _busiest(files, known) if window_s is None else window_s
     clients = []
-    for id_ in ids or sorted(files.traces):
-        rate, cv, family, shape, scale = _window(files, id_, window_s)
-        if family is None:
-            if ids:
-                raise UserError(
-                    f"{_name(files, id_, 'trace.csv')}: client {id_} sends nothing at {window_s} s; "
-                    "leave it out or choose another window."
+    for id_, windows in known.items():
+        name = _name(files, id_, "trace.csv")
+        if at not in windows:
+            raise UserError(
+                f"{name} has no window that begins at {at} s; choose one of {_some(windows)} with window_s."
+            )
+        window = windows[at]
+        if window.family is not None:
+            clients.append(
+                Client(
+                    id_,
+                    window.rate,
+                    window.cv,
+                    window.family,
+                    window.shape,
+                    window.scale,
+                    *_lengths(files, id_, at),
                 )
-            continue
-        clients.append(Client(id_, rate, cv, family, shape, scale, *_lengths(files, id_, window_s)))
-    return tuple(clients)
+            )
+        elif ids:
+            raise UserError(
+                f"{name}: client {id_} sends nothing at {at} s; leave it out or choose another window."
+            )
+    return at, tuple(clients)
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A line of a client's file."""
+
+    rate: float
+    cv: float
+    family: Family | None
+    """None at rate 0."""
+    shape: float
+    scale: float
+
+
+def _busiest(files: Source, known: Mapping[int, Mapping[int, _Window]]) -> int:
+    """The start of the window to take where none is asked for, of those that all clients have."""
+    common = set.intersection(*(set(windows) for windows in known.values()))
+    if not common:
+        raise UserError(
+            f"{files.where}: no window stands in the files of all clients; cut them to the same time."
+        )
+    if DEFAULT_S in common:
+        return DEFAULT_S
+    return min(common, key=lambda start: (-sum(windows[start].rate for windows in known.values()), start))
+
+
+def _some(starts: Iterable[int]) -> str:
+    """Windows as a person may choose from them."""
+    first = sorted(starts)
+    return ", ".join(map(str, first[:3])) + (f", … {first[-1]}" if len(first) > 3 else "")
 
 
 def _unpacked(archive: Path) -> dict[str, bytes]:
@@ -94,10 +144,10 @@ def _name(files: Source, id_: int, kind: str) -> str:
     return f"{files.where}/chunk-{id_}-{kind}" if not files.packed else f"{files.where}: chunk-{id_}-{kind}"
 
 
-def _window(files: Source, id_: int, window_s: int) -> tuple[float, float, Family | None, float, float]:
-    """Rate, CV, family (None at rate 0), shape and scale of the window; every line of the file is checked."""
+def _windows(files: Source, id_: int) -> dict[int, _Window]:
+    """A client's windows by their start in s."""
     name = _name(files, id_, "trace.csv")
-    wanted = None
+    windows: dict[int, _Window] = {}
     before = -math.inf
     for number, line in enumerate(_text(name, files.traces[id_]).splitlines(), start=1):
         if not line.strip():
@@ -120,11 +170,11 @@ def _window(files: Source, id_: int, window_s: int) -> tuple[float, float, Famil
                 f"{name}, line {number}: a rate above 0 needs Gamma or Weibull with shape and scale above 0."
             )
         before = start
-        if start == window_s:
-            wanted = (rate, cv, _family(cells[3]) if rate > 0 else None, shape, scale)
-    if wanted is None:
-        raise UserError(f"{name} has no window that begins at {window_s} s; choose one that it has.")
-    return wanted
+        if start == int(start):
+            windows[int(start)] = _Window(rate, cv, _family(cells[3]) if rate > 0 else None, shape, scale)
+    if not windows:
+        raise UserError(f"{name} holds no windows; a line is {', '.join(COLUMNS)}.")
+    return windows
 
 
 def _family(cell: str) -> Family:

@@ -4,46 +4,60 @@ from __future__ import annotations
 
 from .cases_cluster import (
     cluster_ablations,
+    cluster_acceptance,
     cluster_bursts,
     cluster_costs,
     cluster_crossing,
     cluster_full_share,
     cluster_gpus,
+    cluster_granularity,
     cluster_hops,
     cluster_skew,
     cluster_w1,
-    cluster_w1_ratio,
     cluster_w2a,
-    cluster_w2a_ratio,
     cluster_w2b,
-    cluster_w2b_ratio,
 )
 from .cases_models import batching, chain_time, fast_mode, zoo_dedup, zoo_speed
+from .cases_second import simulator_simpy
 from .cases_simulator import costs_layer, costs_links, costs_operators, simulator_scale, simulator_speed
+from .cases_steps import block_batches, dispatch_time, placement_time
+from .cases_storage import storage
+from .cases_study import equivalence, stitching_layers, stitching_widths
+from .cases_surrogates import speculation, surrogate_time, surrogates
 
 __all__ = [
     "batching",
+    "block_batches",
     "chain_time",
     "cluster_ablations",
+    "cluster_acceptance",
     "cluster_bursts",
     "cluster_costs",
     "cluster_crossing",
     "cluster_full_share",
     "cluster_gpus",
+    "cluster_granularity",
     "cluster_hops",
     "cluster_skew",
     "cluster_w1",
-    "cluster_w1_ratio",
     "cluster_w2a",
-    "cluster_w2a_ratio",
     "cluster_w2b",
-    "cluster_w2b_ratio",
     "costs_layer",
     "costs_links",
     "costs_operators",
+    "dispatch_time",
+    "equivalence",
     "fast_mode",
+    "placement_time",
     "simulator_scale",
+    "simulator_simpy",
     "simulator_speed",
+    "speculation",
+    "stitching_layers",
+    "stitching_widths",
+    "storage",
+    "surrogate_time",
+    "surrogates",
     "zoo_dedup",
     "zoo_speed",
 ]

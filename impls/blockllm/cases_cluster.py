@@ -14,9 +14,9 @@ from remeasure.contracts import Arm, At, Metric, case
 from remeasure.datasets.azure_llm_2023.loader import Request as Azure
 from remeasure.datasets.servegen.loader import Request as ServeGen
 
-from .questions import Cell, Crossing, Versus, Workload
-from .sim.systems import IDEAL, STRAWMAN
-from .tuned import BLOCKLLM_TUNED, PM_TUNED, PS_TUNED, tuning
+from .questions import Cell, Crossing, Workload
+from .sim.systems import STRAWMAN
+from .tuned import BLOCKLLM_TUNED, IDEAL_TUNED, PM_TUNED, PS_TUNED, tuning
 
 
 def virtual(name: str, unit: str, better: str) -> Metric:
@@ -36,25 +36,21 @@ SHARES = (
     Metric("goodput", "%", better="higher", kind="count"),
     Metric("backlog growing", "%", better="lower", kind="count"),
 )
-SERVED = (*LATENCIES, *UTILISATIONS, *SHARES)
-RATIOS = tuple(
-    virtual(f"{name} ratio", "×", "higher")
-    for name in (
-        "p95",
-        "p50",
-        "TTFT p95",
-        "utilisation, time",
-        "utilisation, operations",
-        "utilisation, bytes",
-    )
+RATIOS = tuple(virtual(f"p95, {name} / own", "×", "higher") for name in ("PM", "PS"))
+"""Of the tuned baselines, which serve the same requests."""
+BUSIER = tuple(
+    virtual(f"utilisation, {of}, own / {name}", "×", "higher")
+    for of in ("time", "operations", "bytes")
+    for name in ("PM", "PS")
 )
+SERVED = (*RATIOS, *LATENCIES, *UTILISATIONS, *BUSIER, *SHARES)
 LOADS = (0.5, 1.0, 2.0, 3.0, 4.0)
 """W1: factors on the trace's own rate."""
 JUDGED = 1.0
 """The load at which claims are judged, chosen before any run: the trace as it was recorded."""
 CLAIMED = {"claimed, 1.50": 1.504, "reproduced from here": 1.252, "no gain": 1.0}
 PS, PM, BLOCKLLM = "PS, tuned", "PM, tuned", "BlockLLM"
-SYSTEMS = {PM: PM_TUNED, PS: PS_TUNED, BLOCKLLM: BLOCKLLM_TUNED, "ideal sharing": IDEAL}
+SYSTEMS = {PM: PM_TUNED, PS: PS_TUNED, BLOCKLLM: BLOCKLLM_TUNED, "ideal sharing": IDEAL_TUNED}
 ROLES = {PM: "optimized", PS: "optimized", BLOCKLLM: "reference"}
 TUNED = {PM: "pm", PS: "ps", BLOCKLLM: "blockllm"}
 SEEDS = tuple(range(20))
@@ -69,15 +65,15 @@ FEW = {
 """Tests: seconds of a trace, and little effort on placement."""
 
 
-def profiles(seeds: Sequence[int] = SEEDS, smoke: Sequence[int] = (), full: int = 40) -> dict[str, At]:
-    """Seeds by profile; `tiny` and `smoke` replay a shorter part of the trace."""
+def profiles(seeds: Sequence[int] = SEEDS, smoke: Sequence[str] = ()) -> dict[str, At]:
+    """Seeds by profile; `smoke` replays a minute, with some arms."""
     found = {
         "tiny": At(seeds=(0,), set=FEW, evidence="modelled"),
         "standard": At(seeds=tuple(seeds), evidence="modelled"),
-        "full": At(seeds=tuple(range(full)), evidence="modelled"),
+        "full": At(seeds=tuple(range(40)), evidence="modelled"),
     }
     if smoke:
-        found["smoke"] = At(seeds=tuple(smoke), set={"minutes": 1.0}, evidence="modelled")
+        found["smoke"] = At(seeds=(0, 1, 2), set={"minutes": 1.0}, arms=tuple(smoke), evidence="modelled")
     return found
 
 
@@ -127,62 +123,26 @@ def over(cell: Cell, field: str, xs: Sequence[float], systems: dict[str, Any] | 
     ]
 
 
-def against(cell: Cell, xs: Sequence[float]) -> list[Arm]:
-    """BlockLLM against each optimized baseline, one arm for each load."""
-    return [
-        Arm(
-            f"over {name}, {x:g}",
-            "reference",
-            Versus(replace(cell, serving=BLOCKLLM_TUNED, load=x), SYSTEMS[name]),
-            series=f"over {name}",
-            x=x,
-        )
-        for name in (PM, PS)
-        for x in xs
-    ]
-
-
-def load_cases(
-    workload: Workload, what: str, xs: Sequence[float], dataset: str, **options: Any
-) -> tuple[Any, Any]:
-    """Levels of all systems, and BlockLLM over the baselines, both over load."""
-    axis = "load, × the trace's own" if workload == "w1" else "requests/s"
-    cell = Cell(workload=workload)
-    return (
-        cluster_case(
-            f"cluster-{workload}",
-            f"How late are answers over load with {what}, and how busy is the cluster?",
-            over(cell, "load", xs),
-            SERVED,
-            "served",
-            dataset=dataset,
-            axis=axis,
-            **options,
-        ),
-        cluster_case(
-            f"cluster-{workload}-ratio",
-            f"How much lower is BlockLLM's p95 than tuned baselines' over load, with {what}?",
-            against(cell, xs),
-            RATIOS,
-            "speedup",
-            dataset=dataset,
-            axis=axis,
-            lines=CLAIMED,
-        ),
+def load_case(workload: Workload, what: str, xs: Sequence[float], dataset: str) -> Any:
+    """All systems over load."""
+    return cluster_case(
+        f"cluster-{workload}",
+        f"How late are answers over load with {what}, and how busy is the cluster?",
+        over(Cell(workload=workload), "load", xs),
+        SERVED,
+        "served",
+        dataset=dataset,
+        axis="load, × the trace's own" if workload == "w1" else "requests/s",
+        lines=CLAIMED,
+        profiles=profiles(smoke=tuple(f"{name}, {xs[1]:g}" for name in SYSTEMS)),
     )
 
 
-cluster_w1, cluster_w1_ratio = load_cases(
-    "w1", "public requests, tenants drawn by Zipf", LOADS, "azure_llm_2023"
-)
+cluster_w1 = load_case("w1", "public requests, tenants drawn by Zipf", LOADS, "azure_llm_2023")
 W2A_LOADS = (10.0, 20.0, 30.0, 40.0, 60.0)
 W2B_LOADS = (2.0, 4.0, 6.0, 8.0, 12.0)
-cluster_w2a, cluster_w2a_ratio = load_cases(
-    "w2a", "ServeGen's clients and their own lengths", W2A_LOADS, "servegen"
-)
-cluster_w2b, cluster_w2b_ratio = load_cases(
-    "w2b", "ServeGen's clients and the lengths of conversations", W2B_LOADS, "servegen"
-)
+cluster_w2a = load_case("w2a", "ServeGen's clients and their own lengths", W2A_LOADS, "servegen")
+cluster_w2b = load_case("w2b", "ServeGen's clients and the lengths of conversations", W2B_LOADS, "servegen")
 cluster_crossing = cluster_case(
     "cluster-crossing",
     "From which load on is BlockLLM's p95 a third lower than tuned baselines'?",
@@ -195,8 +155,10 @@ cluster_crossing = cluster_case(
         Metric("crossed", "%", better="higher", kind="count"),
     ),
     "crossing",
+    profiles=profiles(tuple(range(10))),
 )
-BASE = Cell(serving=BLOCKLLM_TUNED, load=JUDGED)
+BASE = Cell(serving=BLOCKLLM_TUNED, load=JUDGED, minutes=2.0)
+"""Of everything but the curves over load: two minutes of trace instead of five."""
 PAIR = {PM: PM_TUNED, PS: PS_TUNED, BLOCKLLM: BLOCKLLM_TUNED}
 SWEEP = tuple(range(5))
 cluster_gpus = cluster_case(
@@ -262,6 +224,8 @@ cluster_ablations = cluster_case(
     "What does each mechanism of BlockLLM do at the trace's own load?",
     [
         Arm("strawman", "strawman", replace(BASE, serving=STRAWMAN)),
+        Arm(PM, "optimized", replace(BASE, serving=PM_TUNED), tuning=tuning("pm")),
+        Arm(PS, "optimized", replace(BASE, serving=PS_TUNED), tuning=tuning("ps")),
         Arm(BLOCKLLM, "reference", BASE),
         ablated("one batch size for all blocks", batch="global", max_batch=PM_TUNED.max_batch),
         ablated("KV: any instance", kv="random"),
@@ -277,7 +241,7 @@ cluster_ablations = cluster_case(
         ablated("placed without locality", placement="balanced"),
         ablated("placed at random", placement="random"),
         ablated("no scaling", scaling=False),
-        ablated("blocks are models", granularity="model"),
+        ablated("all blocks of a GPU in turn", turns="round"),
         ablated("only NVLink", cross_node="nvlink"),
         ablated("25 Gb/s between servers", cross_node="25g"),
         ablated("slow loading of weights", loader="slow"),
@@ -286,20 +250,59 @@ cluster_ablations = cluster_case(
     "served",
     profiles=profiles(tuple(range(10))),
 )
-cluster_costs = cluster_case(
-    "cluster-costs",
-    "Does the ratio of p95s depend on whose kernels the costs are of, and on an error of 20 %?",
+cluster_granularity = cluster_case(
+    "cluster-granularity",
+    "What if blocks are models, or as small as layers and their halves?",
     [
         Arm(
-            f"over {name}, {stack} × {band:g}",
-            "reference",
-            Versus(replace(BASE, stack=stack, band=band), SYSTEMS[name]),  # type: ignore[arg-type]
+            name,
+            "reference" if unit == "segment" else "ablation",
+            replace(BASE, serving=replace(BLOCKLLM_TUNED, granularity=unit), minutes=0.5),  # type: ignore[arg-type]
         )
-        for name in (PM, PS)
+        for name, unit in (
+            ("models", "model"),
+            ("segments", "segment"),
+            ("layers", "layer"),
+            ("halves of layers", "half"),
+        )
+    ],
+    SERVED,
+    "served",
+    profiles=profiles(tuple(range(3))),
+)
+ACCEPTANCES = (0.05, BLOCKLLM_TUNED.acceptance, 0.65, 0.8, 0.95)
+"""From what a strict check accepts over what was measured to what other surrogates might reach."""
+cluster_acceptance = cluster_case(
+    "cluster-acceptance",
+    "How much would speculation gain if more of its guesses were accepted, with blocks placed at random?",
+    [
+        Arm(
+            f"{how}, {share:g}",
+            "reference" if share == BLOCKLLM_TUNED.acceptance else "ablation",
+            replace(
+                BASE,
+                serving=replace(BLOCKLLM_TUNED, placement="random", speculation=how, acceptance=share),
+            ),
+            series=how,
+            x=share,
+        )
+        for how in ("tolerant", "exact")
+        for share in ACCEPTANCES
+    ],
+    SERVED,
+    "served",
+    axis="share of guesses that are accepted",
+    profiles=profiles(SWEEP),
+)
+cluster_costs = cluster_case(
+    "cluster-costs",
+    "Does what is gained depend on whose kernels the costs are of, and on an error of 20 %?",
+    [
+        Arm(f"{stack} × {band:g}", "reference", replace(BASE, stack=stack, band=band))  # type: ignore[arg-type]
         for stack, band in (("trtllm", 1.0), ("vllm", 1.0), ("sglang", 1.0), ("trtllm", 0.8), ("trtllm", 1.2))
     ],
-    RATIOS,
-    "speedup",
+    SERVED,
+    "served",
     profiles=profiles(tuple(range(10))),
 )
 cluster_bursts = cluster_case(
@@ -320,5 +323,6 @@ cluster_bursts = cluster_case(
     SERVED,
     "served",
     axis="coefficient of variation of the gaps",
+    simulated=True,
     profiles=profiles(SWEEP) | {"tiny": At(seeds=(0,), set=FEW | {"minutes": 0.5}, evidence="modelled")},
 )

@@ -49,7 +49,7 @@ FULL = Cell(serving=BLOCKLLM_TUNED, workload="w1", load=1.0)
     dataset="azure_llm_2023",
     request=Azure(),
     arms=(
-        Arm("BlockLLM, 1,000 requests", "reference", Timed(replace(FULL, workload="w3", load=5.0), 1_000)),
+        Arm("BlockLLM, 1,000 requests", "reference", Timed(replace(FULL, workload="w3", load=10.0), 1_000)),
         Arm("BlockLLM, 5 minutes, 20 tenants", "reference", Timed(FULL)),
         Arm("PM, 5 minutes, 20 tenants", "ablation", Timed(replace(FULL, serving=PM_TUNED))),
         Arm("BlockLLM, 20 minutes, 20 tenants", "reference", Timed(replace(FULL, minutes=20.0))),
@@ -61,12 +61,13 @@ FULL = Cell(serving=BLOCKLLM_TUNED, workload="w1", load=1.0)
             set={"cell.minutes": 0.05, "requests": 20, "cell.serving.swaps": 20},
             evidence="scaled",
         ),
-        "smoke": At(seeds=(0,), arms=("BlockLLM, 1,000 requests",)),
+        "asv": At(seeds=(0,), rounds=2, arms=("BlockLLM, 1,000 requests",)),
+        "smoke": At(seeds=(0,), arms=("BlockLLM, 1,000 requests", "BlockLLM, 5 minutes, 20 tenants")),
         "standard": At(seeds=(0, 1, 2)),
         "full": At(seeds=tuple(range(5))),
     },
     isolated=True,
-    tags=("partial",),
+    tags=("tracked", "partial"),
 )
 def simulator_speed(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]:
     """How many events a second does the simulator take off its heap with all policies, and a bare heap beside it?"""
@@ -83,7 +84,7 @@ def simulator_speed(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, ob
         Arm(
             f"{count:,} requests",
             "reference",
-            Timed(replace(FULL, workload="w3", load=5.0), count),
+            Timed(replace(FULL, workload="w3", load=10.0), count),
             series="BlockLLM",
             x=count,
         )

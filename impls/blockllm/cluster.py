@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .questions import Cell, Crossing, Versus
+from .questions import Cell, Crossing
 from .sim.cluster import A100_12, Cluster
 from .sim.cost.costs import Costs
 from .sim.cost.tables import Stack
 from .sim.metrics import summary
 from .sim.simulate import simulate
 from .sim.tenants import Population
+from .tuned import PM_TUNED, PS_TUNED
 
 if TYPE_CHECKING:
     from .sim.workloads import Trace
@@ -38,31 +39,31 @@ NAMES = {
     "backlog growing": "backlog growing",
 }
 """Metric of the cases → figure of a simulation."""
-PERCENT = frozenset(
-    {"goodput", "utilisation, time", "utilisation, operations", "utilisation, bytes", "backlog growing"}
-)
+UTILISATIONS = ("utilisation, time", "utilisation, operations", "utilisation, bytes")
+PERCENT = frozenset({"goodput", "backlog growing", *UTILISATIONS})
+BASELINES = {"PM": PM_TUNED, "PS": PS_TUNED}
 
 
 def served(config: Cell, data: Any, seed: int) -> dict[str, object]:
-    """Every metric of the load cases, and all figures of the simulation as extras."""
+    """Every metric of the load cases, and all figures of the simulation as extras.
+
+    The tuned baselines serve the same requests, so that what they take stands beside what this system takes.
+    """
     figures = dict(simulated(config, data, seed))
     if np.isnan(figures[COLD]):  # nobody asked a cold tenant
         figures[COLD] = figures[P95]
     metrics = {name: figures[key] * (100 if name in PERCENT else 1) for name, key in NAMES.items()}
+    for name, serving in BASELINES.items():
+        theirs = simulated(replace(config, serving=serving), data, seed)
+        metrics[f"p95, {name} / own"] = _ratio(theirs[P95], figures[P95])
+        for key in UTILISATIONS:
+            metrics[f"{key}, own / {name}"] = _ratio(figures[key], theirs[key])
     return {**metrics, "extras": figures}
 
 
-def speedup(config: Versus, data: Any, seed: int) -> dict[str, object]:
-    """How many times lower the first system's latencies are, and its utilisations over the second's."""
-    ours = simulated(config.cell, data, seed)
-    theirs = simulated(replace(config.cell, serving=config.baseline), data, seed)
-    ratios = {
-        "p95 ratio": (P95, -1),
-        "p50 ratio": ("latency median s", -1),
-        "TTFT p95 ratio": ("TTFT p95 s", -1),
-    }
-    ratios |= {f"{name} ratio": (name, 1) for name in sorted(PERCENT) if name.startswith("utilisation")}
-    return {name: float((ours[key] / theirs[key]) ** sign) for name, (key, sign) in ratios.items()}
+def _ratio(one: float, other: float) -> float:
+    """Of two that never end it is 1: neither is better."""
+    return 1.0 if one == other else float(one / other)
 
 
 def crossing(config: Crossing, data: Any, seed: int) -> dict[str, object]:

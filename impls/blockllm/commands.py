@@ -13,9 +13,27 @@ def _settings(space: Workspace, *known: str) -> dict[str, str]:
     """The settings, all of them known."""
     for name in space.settings:
         if name not in known:
-            has = f"it has {' and '.join(known)}" if known else "it has none"
+            has = f"it has {', '.join(known)}" if known else "it has none"
             raise UserError(f"this command has no setting {name!r}; {has}.")
     return dict(space.settings)
+
+
+def _insert(space: Workspace) -> Sequence[Path]:
+    from .zoo_commands import insert
+
+    return insert(space, **_settings(space, "zoo", "family", "model"))
+
+
+def _list(space: Workspace) -> Sequence[Path]:
+    from .zoo_commands import list_models
+
+    return list_models(space, **_settings(space, "zoo"))
+
+
+def _verify(space: Workspace) -> Sequence[Path]:
+    from .zoo_commands import verify
+
+    return verify(space, **_settings(space, "zoo"))
 
 
 def _tune(space: Workspace) -> Sequence[Path]:
@@ -36,6 +54,24 @@ def _costs(space: Workspace) -> Sequence[Path]:
 
 
 COMMANDS = (
+    Command(
+        "insert",
+        "Store a model (--set model=NAME or all) of a family (family=smollm2, bytes or micro) in a zoo (zoo=DIR, else "
+        "zoo in the folder of --out); say what was new and what was there. A variant is trained when it is first asked "
+        "for: minutes each for smollm2.",
+        _insert,
+    ),
+    Command(
+        "list",
+        "The models of a zoo (--set zoo=DIR): what each has of its own and what it shares, in MB and in segments.",
+        _list,
+    ),
+    Command(
+        "verify",
+        "Hash every object of a zoo (--set zoo=DIR) again and check every chain; a damaged file is named with the "
+        "blocks and models that need it.",
+        _verify,
+    ),
     Command(
         "tune",
         "Try batch, copies and queue for PM, PS and BlockLLM alike; write cluster_tuning.json. Some minutes.",

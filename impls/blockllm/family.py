@@ -6,13 +6,17 @@ same in seconds, for tests. All are made once and kept in the user's cache by th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from remeasure.errors import UserError
+
 if TYPE_CHECKING:
-    from .chain import Model
+    from remeasure.impls.common.llama import LlamaConfig
+
+    from .chain import Chain, Model
     from .models.corpus import Texts
 
 Which = Literal["smollm2", "bytes", "micro"]
@@ -31,7 +35,7 @@ class Family:
     """smollm2: the real one; bytes: small; micro: for tests."""
 
 
-class _Same:
+class Same:
     """Data by identity, so that a block makes its family once."""
 
     def __init__(self, data: Any) -> None:
@@ -41,7 +45,7 @@ class _Same:
         return id(self.data)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.data is other.data
+        return isinstance(other, Same) and self.data is other.data
 
 
 def texts_of(data: Any, part: Literal["valid", "test"] = "valid") -> Texts:
@@ -53,50 +57,73 @@ def texts_of(data: Any, part: Literal["valid", "test"] = "valid") -> Texts:
 
 def models(config: Family, data: Any) -> dict[str, Model]:
     """The foundation first, then every variant, by name."""
-    return _models(config.model, _Same(data))
+    return _models(config.model, Same(data))
 
 
 @lru_cache(maxsize=1)
-def _models(which: Which, data: _Same) -> dict[str, Model]:
-    from .models.corpus import digest
-    from .models.recipes import FAMILY, Recipe, fingerprint
-    from .models.variants import variant
+def _models(which: Which, data: Same) -> dict[str, Model]:
+    from .models.variants import variants
 
-    base = foundation(which, data.data)
-    texts = texts_of(data.data)
-    tenants = list(texts)
-    print_of_base = fingerprint(base)
-    found = {base.name: base}
-    for member in FAMILY:
-        if member.technique == "top_layers" and member.size >= LAYERS[which]:
-            continue
-        tenant = tenants[member.tenant % len(tenants)]
-        text = texts[tenant][0]
-        recipe = Recipe(
-            member.technique,
-            print_of_base,
-            digest(text),
-            member.size,
-            member.steps if which == "smollm2" else STEPS[which],
-            member.learning_rate,
-        )
-        name = member.name(tenant)
-        found[name] = variant(recipe, base, text, name)
-    return found
+    steps = None if which == "smollm2" else STEPS[which]
+    return {
+        model.name: model
+        for model in variants(foundation(which, data.data), texts_of(data.data), steps=steps)
+    }
+
+
+def chains(which: Which, data: Any) -> dict[str, Chain]:
+    """The whole family ready to run, by name; what its models share is in memory once."""
+    return _chains(which, Same(data))
+
+
+@lru_cache(maxsize=1)
+def _chains(which: Which, data: Same) -> dict[str, Chain]:
+    from .chain import Block
+    from .zoo.assemble import chain_of
+
+    blocks: dict[str, Block] = {}
+    return {name: chain_of(model, blocks) for name, model in _models(which, data).items()}
+
+
+def tenant_of(model: str, tenants: Sequence[str]) -> str:
+    """Whose texts a model of the family was trained for; a foundation counts as the first tenant's."""
+    return next((tenant for tenant in tenants if model.endswith(f" on {tenant}")), tenants[0])
+
+
+def technique_of(model: str) -> str:
+    """Such as lora; base for a foundation."""
+    return model.partition(" on ")[0].partition("-")[0] if " on " in model else "base"
 
 
 def foundation(which: Which, data: Any) -> Model:
     """The model that the others start from."""
-    return _foundation(which, _Same(data))
+    return _foundation(which, Same(data))
 
 
 @lru_cache(maxsize=1)
-def _foundation(which: Which, data: _Same) -> Model:
+def _foundation(which: Which, data: Same) -> Model:
     from .models.foundation import foundation as real
-    from .models.small import WIDTH_32, WIDTH_128, small
+    from .models.small import WIDTH_32, WIDTH_128
 
     if which == "smollm2":
         return real()
-    text = "\n\n".join(train for train, _ in texts_of(data.data).values())
-    config, steps = (WIDTH_128, 400) if which == "bytes" else (WIDTH_32, 20)
-    return replace(small(text, config, steps), name="foundation")
+    return _trained(WIDTH_128 if which == "bytes" else WIDTH_32, which, data.data, "foundation")
+
+
+def wider(which: Which, data: Any) -> Model:
+    """A foundation half as wide again as a small one, trained on the same texts: what stitches lead to.
+
+    Raises UserError for SmolLM2, which has no such relative.
+    """
+    from .models.small import WIDTH_48, WIDTH_192
+
+    if which == "smollm2":
+        raise UserError("there is no wider relative of SmolLM2; take a small model, or stitch into itself.")
+    return _trained(WIDTH_192 if which == "bytes" else WIDTH_48, which, data, "wider foundation")
+
+
+def _trained(config: LlamaConfig, which: Which, data: Any, name: str) -> Model:
+    from .models.small import small
+
+    text = "\n\n".join(train for train, _ in texts_of(data).values())
+    return replace(small(text, config, 400 if which == "bytes" else 20), name=name)

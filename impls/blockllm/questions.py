@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from remeasure.errors import UserError
+
 from .sim.config import Serving
 from .sim.systems import BLOCKLLM, PM
 
@@ -45,15 +47,12 @@ class Cell:
     loader: Literal["host", "nvme", "slow"] = "host"
     """From where weights are loaded."""
 
-
-@dataclass(frozen=True)
-class Versus:
-    """Two serving systems under the same load: how much better the first is."""
-
-    cell: Cell = field(default_factory=Cell)
-    """The load, with the first system."""
-    baseline: Serving = PM
-    """The second system."""
+    def __post_init__(self) -> None:
+        if not 1 <= self.gpus <= 12:
+            raise UserError(f"the cluster has 1 to 12 GPUs, not {self.gpus}; choose another gpus.")
+        for name in ("load", "minutes", "apps", "cv", "band"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"{name} has to be more than 0, not {getattr(self, name)}.")
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from remeasure.contracts import Tuning
 
 from .questions import Cell
 from .sim.config import Serving
-from .sim.systems import BLOCKLLM, PM, PS
+from .sim.systems import BLOCKLLM, IDEAL, PM, PS
 
 RECORD = Path(__file__).with_name("cluster_tuning.json")
-UNTUNED: dict[str, Serving] = {"pm": PM, "ps": PS, "blockllm": BLOCKLLM}
-SEEDS = (1000,)
+UNTUNED: dict[str, Serving] = {"pm": PM, "ps": PS, "blockllm": BLOCKLLM, "ideal": IDEAL}
+SEEDS = (1000, 1001, 1002)
 """Used for nothing else."""
 LOADS = (1.0, 2.0)
 MINUTES = 1.0
@@ -48,7 +48,7 @@ def tuning(name: str) -> Tuning:
     )
 
 
-PM_TUNED, PS_TUNED, BLOCKLLM_TUNED = (chosen(name) for name in UNTUNED)
+PM_TUNED, PS_TUNED, BLOCKLLM_TUNED, IDEAL_TUNED = (chosen(name) for name in UNTUNED)
 
 
 def tune_all(data: Any, label: str, report: Callable[[str], None]) -> dict[str, Any]:

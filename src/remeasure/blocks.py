@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,15 +74,20 @@ def plan(
     seeds: Sequence[int] | None = None,
     overrides: Mapping[str, Any] | None = None,
     data_dir: str | None = None,
+    serves: Callable[[Case], bool] | None = None,
 ) -> list[Planned]:
     """The blocks of a profile that pass every filter given; a claim stands for the case it rests on.
+
+    serves: whether the files in `data_dir` are for a case; one that they are not for is left out. None: for all.
 
     The first seed of every case comes before the second of any: a run that is cut short has judged something of
     everything, and blocks side by side are of different cases, which seldom make the same intermediate results.
 
     Raises UserError for a name that nothing has and for a record that cannot be read.
     """
-    selected = _selected(found, systems, cases, claims, tags)
+    selected = [
+        case for case in select(found, systems, cases, claims, tags) if serves is None or serves(case)
+    ]
     sources: dict[tuple[str, bool], DataSource] = {}
     planned: list[tuple[int, Planned]] = []
     for case in (case for case in selected if profile in case.profiles):
@@ -102,9 +107,10 @@ def plan(
     return [one for _, one in sorted(planned, key=lambda one: one[0])]
 
 
-def _selected(
+def select(
     found: Registry, systems: Sequence[str], cases: Sequence[str], claims: Sequence[str], tags: Sequence[str]
 ) -> list[Case]:
+    """The cases that pass every filter given, of any profile; raises UserError for a name that nothing has."""
     chosen = [found.system(name) for name in dict.fromkeys(systems)] or list(found.systems.values())
     selected = {case.id: case for system in chosen for case in system.cases.values()}
 
@@ -136,10 +142,12 @@ def block_of(
     code: str,
 ) -> Block:
     rounds = declared.profiles[profile].rounds
+    # The published files in a folder of one's own are still one's own: reports keep the two apart.
+    data = f"own {source.sha256}" if source.origin == "directory" else source.sha256
     key = block_key(
         at_profile(declared, profile, overrides),
         profile=profile,
-        data_sha256=source.sha256,
+        data_sha256=data,
         seed=seed,
         rounds=rounds,
         fingerprint=code,

@@ -32,6 +32,17 @@ class OptionalFile(Struct, frozen=True):
     url: str = ""
 
 
+class OwnFiles(Struct, frozen=True):
+    """Files of one's own that are laid out like the data set's, and the word by which they are given."""
+
+    setting: str
+    """`--set SETTING=DIR` measures the cases of such data sets on the files in DIR, and leaves other cases out."""
+    files: str
+    """Regular expression of the name of a file that such a folder holds."""
+    layout: str
+    """What such a folder holds, in words."""
+
+
 class _Card(Struct, frozen=True):
     """The keys `dataset.toml` may have."""
 
@@ -47,6 +58,7 @@ class _Card(Struct, frozen=True):
     redistribute: bool = False
     files: tuple[DataFile, ...] = ()
     optional_files: tuple[OptionalFile, ...] = ()
+    own: OwnFiles | None = None
     roles: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -68,6 +80,7 @@ class DataCard:
     redistribute: bool
     files: tuple[DataFile, ...]
     optional_files: tuple[OptionalFile, ...]
+    own: OwnFiles | None
     roles: dict[str, Any]
 
 
@@ -98,6 +111,7 @@ def read_card(folder: Path, package: str) -> DataCard:
         redistribute=card.redistribute,
         files=card.files,
         optional_files=card.optional_files,
+        own=card.own,
         roles=card.roles,
     )
 
@@ -119,6 +133,16 @@ def _problem(card: _Card, folder: Path) -> str:
     for optional in card.optional_files:
         if not re.fullmatch(r"[0-9a-f]{7,40}", optional.git_blob):
             return f"git_blob of {optional.path} must be 7 to 40 hex digits"
+    return _problem_of_own(card.own) if card.own else ""
+
+
+def _problem_of_own(own: OwnFiles) -> str:
+    if not own.setting.isidentifier() or own.setting == "data":
+        return f"own.setting is {own.setting!r}; it must be a word, and not data, which means every data set"
+    try:
+        re.compile(own.files)
+    except re.error as error:
+        return f"own.files is no regular expression ({error})"
     return ""
 
 

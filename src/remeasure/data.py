@@ -102,7 +102,7 @@ def open_data(case: Case, source: DataSource) -> tuple[Any, DataRecord]:
 
 
 def _own(card: DataCard, directory: Path) -> DataSource:
-    """A user's own folder: any files, no hashes to compare with, which is said."""
+    """A user's own folder: any files, no hashes to compare with, which is said even where names are the published."""
     directory = directory.expanduser().absolute()
     if not directory.is_dir():
         raise UserError(
@@ -114,4 +114,4 @@ def _own(card: DataCard, directory: Path) -> DataSource:
     hashes = Hashes(cache_dir() / "hashes", directory, remember=True)
     total = content_hash((name, hashes.sha256(path)) for name, path in files)
     hashes.save()
-    return DataSource(card.name, directory, "real", "directory", total, verified=False)
+    return DataSource(card.name, directory, "real", "directory", total, verified=False, note="your own files")

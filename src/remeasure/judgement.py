@@ -98,6 +98,18 @@ class ArmSummary(Struct, frozen=True):
     config: dict[str, Any] = {}
 
 
+class Scatter(Struct, frozen=True):
+    """Things by two of their numbers: what a round returned as `scatter` in its extras."""
+
+    x: str
+    """Name of the axis, with its unit."""
+    y: str
+    points: list[tuple[float, float, str, str]]
+    """x, y, kind of thing (a colour), name."""
+    lines: dict[str, float] = {}
+    """Heights that are drawn across, by name."""
+
+
 class CaseSummary(Struct, frozen=True):
     system: str
     case: str
@@ -118,6 +130,8 @@ class CaseSummary(Struct, frozen=True):
     command: str
     lines: dict[str, float] = {}
     """Values drawn across the curves, by name."""
+    scatter: Scatter | None = None
+    """At the case's first metric, if a round returned one."""
 
 
 class Noise(Struct, frozen=True):

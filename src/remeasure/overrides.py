@@ -6,7 +6,7 @@ import ast
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -88,10 +88,13 @@ def _with(case: Case, part: Any, field: str, value: Any) -> Any:
     if rest:
         inner = _with(case, getattr(part, head), rest, value)
     else:
+        hint = _hints(type(part)).get(field, Any)
         try:
-            inner = converted(value, _hints(type(part)).get(field, Any))
+            inner = converted(value, hint)
         except msgspec.ValidationError as error:
-            raise UserError(f"field {field} of case {case.id} cannot be {value!r}: {error}.") from None
+            choices = get_args(hint) if get_origin(hint) is Literal else ()
+            why = f"it is one of {', '.join(map(str, choices))}" if choices else str(error)
+            raise UserError(f"field {field} of case {case.id} cannot be {value!r}: {why}.") from None
     try:
         return replace(part, **{head: inner})
     except (TypeError, ValueError) as error:

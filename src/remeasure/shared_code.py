@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 COMMON = "remeasure.impls.common"
@@ -21,9 +22,18 @@ def reached(folders: Iterable[Path], common: Path) -> list[Path]:
     return sorted(found)
 
 
-def _imported(path: Path, common: Path) -> Iterator[Path]:
-    inside = common in path.parents
-    for node in ast.walk(ast.parse(path.read_bytes())):
+def _imported(path: Path, common: Path) -> list[Path]:
+    return [file for file in _named(path.read_bytes(), common, common in path.parents) if file.is_file()]
+
+
+@lru_cache(maxsize=4096)
+def _named(code: bytes, common: Path, inside: bool) -> tuple[Path, ...]:
+    """Files that the imports of a module may mean, whether or not they are there; parsed once: every case asks."""
+    return tuple(_meant(ast.parse(code), common, inside))
+
+
+def _meant(tree: ast.Module, common: Path, inside: bool) -> Iterator[Path]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and (not node.level or (inside and node.level == 1)):
@@ -34,6 +44,4 @@ def _imported(path: Path, common: Path) -> Iterator[Path]:
             continue
         for name in names:
             if name.startswith(f"{COMMON}."):
-                file = common.joinpath(*name.removeprefix(f"{COMMON}.").split(".")).with_suffix(".py")
-                if file.is_file():
-                    yield file
+                yield common.joinpath(*name.removeprefix(f"{COMMON}.").split(".")).with_suffix(".py")

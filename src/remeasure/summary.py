@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
+import msgspec
 import numpy as np
 
 from . import stats
 from .claims import Figure
 from .contracts import Case
 from .guards import Subject, noise_allowed, run_guards
-from .judgement import ArmSummary, CaseSummary, FailureRow, FigureRow, Noise
+from .judgement import ArmSummary, CaseSummary, FailureRow, FigureRow, Noise, Scatter
 from .records import Environment, Record
 from .samples import DRAW, Samples
 from .selection import Blocks
@@ -47,6 +49,7 @@ def case_summaries(case: Case, records: Sequence[Record]) -> list[CaseSummary]:
                 data_label=one(record.data.label for record in records if record.data),
                 axis=case.axis,
                 lines=dict(case.lines) if not rows else {},
+                scatter=_scatter(records) if not rows else None,
                 arms=[
                     ArmSummary(
                         arm=arm,
@@ -71,6 +74,16 @@ def case_summaries(case: Case, records: Sequence[Record]) -> list[CaseSummary]:
             )
         )
     return rows
+
+
+def _scatter(records: Sequence[Record]) -> Scatter | None:
+    """The newest that an arm returned; one that is not what it should be is not drawn."""
+    for record in reversed(records):
+        for extras in record.extras.values():
+            if isinstance(extras, dict) and "scatter" in extras:
+                with suppress(msgspec.ValidationError):
+                    return msgspec.convert(extras["scatter"], Scatter)
+    return None
 
 
 def noise_rows(records: Sequence[Record]) -> list[Noise]:

@@ -15,6 +15,7 @@ from typing import BinaryIO, NoReturn
 
 import msgspec
 
+from .errors import UserError
 from .records import Environment, Failure, Record
 from .runner import Block, failure_of, here, run_block
 
@@ -74,6 +75,9 @@ def main() -> None:
         )
     except BrokenPipeError:
         _end_group()
+    except UserError as error:
+        print(error, file=sys.stderr)  # its sentence is all there is to say
+        answer(Failed(failure_of(error)))
     except BaseException as error:  # a case may even call sys.exit
         sys.excepthook(type(error), error, error.__traceback__)
         answer(Failed(failure_of(error)))

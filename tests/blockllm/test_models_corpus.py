@@ -16,7 +16,7 @@ from remeasure.impls.blockllm.chain import Delta, Model
 from remeasure.impls.blockllm.groups import Place, places
 from remeasure.impls.blockllm.models import corpus, recipes
 from remeasure.impls.blockllm.models.recipes import FAMILY, Recipe, family, fingerprint, learned
-from remeasure.impls.blockllm.models.small import WIDTH_32, WIDTH_128, untrained
+from remeasure.impls.blockllm.models.small import WIDTH_32, untrained
 from remeasure.impls.common import smollm
 from remeasure.impls.common.llama import MICRO, SMOLLM2_135M
 
@@ -141,7 +141,7 @@ def test_a_fingerprint_follows_every_bit_and_the_shape() -> None:
 
 
 def test_the_family_has_every_technique_and_a_name_for_each_variant() -> None:
-    base = untrained(WIDTH_128)
+    base = untrained(replace(WIDTH_32, layers=5))
     texts = {name: (f"text of {name}", "") for name in ("movies", "speeches", "genesis")}
     found = family(base, texts)
     assert len(found) == len(FAMILY) == len({recipe.digest for recipe, _ in found.values()})
@@ -157,3 +157,12 @@ def test_the_family_has_every_technique_and_a_name_for_each_variant() -> None:
     for name, (recipe, text) in found.items():
         assert text == texts[name.rpartition(" ")[2]][0]
         assert (recipe.text, recipe.foundation) == (corpus.digest(text), fingerprint(base))
+
+
+def test_a_shallow_foundation_has_no_variant_that_would_replace_all_its_layers() -> None:
+    texts = {"movies": ("text", "")}
+    found = {
+        layers: family(untrained(replace(WIDTH_32, layers=layers)), texts, steps=7) for layers in (2, 4, 5)
+    }
+    assert [sum(name.startswith("top_layers") for name in of) for of in found.values()] == [0, 1, 2]
+    assert {recipe.steps for of in found.values() for recipe, _ in of.values()} == {7}

@@ -12,10 +12,11 @@ from blockllm.study_models import UNTIED, basic, logits, plain, text
 
 from remeasure.impls.blockllm.chain import Block, Chain
 from remeasure.impls.blockllm.execute.executor import Executor
+from remeasure.impls.blockllm.execute.speculation import speculate
 from remeasure.impls.blockllm.groups import Place
 from remeasure.impls.blockllm.study import surrogates as module
 from remeasure.impls.blockllm.study.compare import compare
-from remeasure.impls.blockllm.study.standing import drafted, fidelity, work
+from remeasure.impls.blockllm.study.standing import fidelity, work
 from remeasure.impls.blockllm.study.surrogates import RATIOS, calibrate, prune, standing_in
 
 CALIBRATION = text(documents=100, each=2, seed=5)
@@ -176,13 +177,13 @@ def test_fidelity_is_that_of_the_blocks_outputs() -> None:
 
 def test_a_better_draft_is_accepted_more_often_and_changes_no_token() -> None:
     prompts = [row[:5].tolist() for row in HELD_OUT.blocks]
-    exact = drafted(ORDINARY, ORDINARY, prompts, 10, 3)
+    exact = [speculate(ORDINARY, ORDINARY, prompt, 10, 3) for prompt in prompts]
     assert [one.acceptance for one in exact] == [1.0] * 6
     places = [place for place in PLACES if place.kind == "ffn"]
     shares = {}
     for removed in (0.02, 0.75):
         draft = standing_in(ORDINARY, {place: prune(ALL[place], removed) for place in places})
-        found = drafted(ORDINARY, draft, prompts, 10, 3)
+        found = [speculate(ORDINARY, draft, prompt, 10, 3) for prompt in prompts]
         assert [one.tokens for one in found] == [one.tokens for one in exact]
         shares[removed] = np.mean([one.acceptance for one in found])
         _, (apart,) = compare(ORDINARY, [draft], HELD_OUT)

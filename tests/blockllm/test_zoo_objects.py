@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remeasure.impls.blockllm.zoo import objects
-from remeasure.impls.blockllm.zoo.objects import SUFFIX, described, read, staging_memory, write
+from remeasure.impls.blockllm.zoo.memory import fresh
+from remeasure.impls.blockllm.zoo.objects import SUFFIX, described, read, write
 
-STAGING = staging_memory()
+STAGING = fresh(objects.PIECE)
 SETTINGS = {"rank": 8, "scale": 0.25, "made by": 'a "test" of ours'}
 
 
@@ -82,7 +83,7 @@ def test_tensors_begin_at_64_bytes_and_lie_at_multiples_of_their_size(tmp_path: 
 
 
 def test_a_large_object_goes_through_the_staging_memory_piece_by_piece(tmp_path: Path) -> None:
-    numbers = torch.arange(2 * objects.STAGING_BYTES // 4 + 77, dtype=torch.float32)
+    numbers = torch.arange(2 * objects.PIECE // 4 + 77, dtype=torch.float32)
     held = {"long": numbers, "short": torch.ones(3).half()}
     assert bits(read(put(tmp_path, described(held, {}))).tensors) == bits(held)
 
@@ -92,7 +93,7 @@ def test_a_file_system_without_direct_access_is_written_to_all_the_same(
 ) -> None:
     direct, really = os.O_DIRECT, os.open
 
-    def refuse(path: Path, flags: int, mode: int = 0o777) -> int:
+    def refuse(path: Path, flags: int, mode: int) -> int:
         if flags & direct:
             raise OSError(22, "Invalid argument")
         return really(path, flags, mode)

@@ -18,6 +18,8 @@ from remeasure.impls.blockllm.zoo.limits import Limits, evict, limits
 from remeasure.impls.blockllm.zoo.profile import BATCHES, profile, read, write
 from remeasure.impls.blockllm.zoo.store import Zoo
 
+CORES = sorted({1, len(os.sched_getaffinity(0))})
+
 
 def fake(block: Block, batch: int) -> float:
     return block.parameters * batch / 1e6
@@ -104,7 +106,7 @@ def test_limits_are_measured_on_the_objects_themselves(objects: list[Path]) -> N
     except UserError as error:
         pytest.skip(str(error))
     assert found.nbytes == sum(path.stat().st_size for path in objects)
-    assert list(found.disk_mb_s) == [1, 2, 4, 8] and list(found.sha256_mb_s) == [1, 2]
+    assert list(found.disk_mb_s) == [1, 2, 4, 8] and list(found.sha256_mb_s) == CORES
     assert min(*found.disk_mb_s.values(), *found.sha256_mb_s.values()) > 0
 
 
@@ -127,8 +129,14 @@ def test_every_byte_is_read_and_hashed_whatever_the_number_of_threads(
         found = limits(objects)
     except UserError as error:
         pytest.skip(str(error))
-    assert sum(read) == found.nbytes * len(module.DISK_THREADS)
-    assert sum(hashed) == found.nbytes * 2
+    assert sum(read) == found.nbytes * len(module.DISK_THREADS) * module.TRIES
+    assert sum(hashed) == found.nbytes * len(CORES) * module.TRIES
+
+
+def test_no_more_is_hashed_than_the_sample(objects: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SAMPLE", 1000)
+    whole = b"".join(path.read_bytes() for path in objects)
+    assert len(whole) > 1000 and module._sample(objects) == whole[:1000]
 
 
 def test_nothing_to_measure_is_said() -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from remeasure.errors import UserError
 from remeasure.impls.blockllm.zoo import chains, objects, verify
-from remeasure.impls.blockllm.zoo.objects import described, staging_memory, write
+from remeasure.impls.blockllm.zoo.memory import fresh
+from remeasure.impls.blockllm.zoo.objects import described, write
 from remeasure.impls.blockllm.zoo.store import Zoo
 from remeasure.impls.blockllm.zoo.verify import verify as faults
 
@@ -105,7 +106,7 @@ def test_a_verification_that_only_looks_at_sizes_would_miss_it(
     zoo: Zoo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = objects.read
-    monkeypatch.setattr(verify.objects, "read", lambda path, check=True: read(path, check=False))
+    monkeypatch.setattr(verify.objects, "read", lambda path, place: read(path, check=False, place=place))
     with pytest.raises(AssertionError):
         check_flip(zoo, 4, -1, 0)
 
@@ -161,7 +162,7 @@ def test_a_foreign_file_is_named(place: str, zoo: Zoo) -> None:
 
 def test_what_a_killed_insertion_left_is_no_fault(zoo: Zoo) -> None:
     content = described(model("x", (2,) * 6).groups[0], {})
-    write(content, zoo.object_file(content.name), staging_memory())
+    write(content, zoo.object_file(content.name), fresh(objects.PIECE))
     (zoo.objects / f"{content.name}.0123.tmp").write_bytes(b"half")
     (zoo.chains / "x.json.0123.tmp").write_bytes(b"half")
     (zoo.root / "profile.parquet.0123.tmp").write_bytes(b"half")

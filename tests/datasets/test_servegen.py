@@ -63,18 +63,35 @@ def test_a_client_has_its_window_and_the_lengths_of_that_time(folder: Path) -> N
     assert seven.prompts.tokens.tolist() == [3, 5] and seven.prompts.probability.tolist() == [0.75, 0.25]
     assert seven.outputs.tokens.tolist() == [0, 9]
     assert (eleven.id, eleven.prompts, eleven.outputs) == (11, None, None)
-    assert data.rate_rps == 7.5 and not data.simulated and data.label.startswith("2 clients of own trace")
+    assert (
+        data.rate_rps == 7.5
+        and not data.simulated
+        and data.label == f"2 clients of trace {folder.name}, window at 600 s"
+    )
     later = load(replace(AT_600, window_s=1200), folder)
     assert [(client.id, client.family) for client in later.clients] == [
         *((7, "Weibull"), (9, "Gamma"), (11, "Weibull")),
     ]
 
 
-def test_an_archive_and_a_named_folder_serve_like_single_files(folder: Path, tmp_path: Path) -> None:
+def test_without_the_published_window_the_busiest_one_serves(folder: Path) -> None:
+    data = load(Request(), folder)
+    assert data.label == f"3 clients of trace {folder.name}, window at 1,200 s"
+    (folder / "chunk-11-trace.csv").write_text(TRACE.replace("2.5", "50"))
+    assert load(Request(), folder).label.endswith("at 600 s")
+    for path in folder.glob("chunk-*-trace.csv"):
+        path.write_text(f"{path.read_text()}727800,1,1,Gamma,1,1\n")
+    assert load(Request(), folder).label.endswith("at 727,800 s")
+    (folder / "chunk-7-trace.csv").write_text("5,1,1,Gamma,1,1\n")
+    with pytest.raises(UserError, match="no window stands in the files of all clients"):
+        load(Request(), folder)
+
+
+def test_an_archive_serves_like_single_files(folder: Path, tmp_path: Path) -> None:
     files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     archive = packed(tmp_path / "packed", files)
     asked = replace(AT_600, clients=(11, 7))
-    for data in (load(asked, archive), load(replace(asked, trace=str(folder)), archive)):
+    for data in (load(asked, archive), load(asked, folder)):
         assert [client.id for client in data.clients] == [11, 7]
         assert data.rate_rps == 7.5
     # An archive that is taken for the published one must have its clients.
@@ -85,11 +102,13 @@ def test_an_archive_and_a_named_folder_serve_like_single_files(folder: Path, tmp
 @pytest.mark.parametrize(
     ("request_", "sentence"),
     [
-        (Request(window_s=601), r"chunk-7-trace.csv has no window that begins at 601 s"),
+        (
+            Request(window_s=601),
+            r"chunk-7-trace.csv has no window that begins at 601 s; choose one of 0, 600, 1200",
+        ),
         (Request(window_s=0), "no client sends anything at 0 s"),
         (Request(window_s=600, clients=(9,)), r"chunk-9-trace.csv: client 9 sends nothing at 600 s"),
         (Request(window_s=600, clients=(8,)), "has no client 8"),
-        (Request(trace="/nowhere/at/all"), "the trace /nowhere/at/all is no folder"),
     ],
 )
 def test_a_request_that_cannot_be_served_is_refused(folder: Path, request_: Request, sentence: str) -> None:
@@ -102,6 +121,7 @@ def lengths(literal: object) -> str:
 
 
 BAD: dict[str, tuple[str, str | bytes, str]] = {
+    "empty": ("trace.csv", "\n", "trace.csv holds no windows; a line is start, rate"),
     "fields": (
         "trace.csv",
         "600,2,1,Gamma,1\n",
@@ -265,5 +285,5 @@ def test_the_archive_has_the_published_facts() -> None:
     assert rates.shape == (43, 2016)
     assert rates.sum(axis=0).mean() == pytest.approx(1174, abs=1)
     assert np.sort(rates.mean(axis=1))[-5:].sum() / rates.mean(axis=1).sum() == pytest.approx(0.77, abs=0.005)
-    active = parse.read(files, 727_800, ())
-    assert len(active) == 24 and set(CLIENTS) < {client.id for client in active}
+    at, active = parse.read(files, None, ())
+    assert at == 727_800 and len(active) == 24 and set(CLIENTS) < {client.id for client in active}

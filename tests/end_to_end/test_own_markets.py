@@ -30,7 +30,9 @@ def test_own_markets_run_and_end_with_a_report_that_calls_them_real_and_unhashed
     assert measure("data=mine", "target=oslo") == 0
     assert (own / "site" / "index.html").is_file()
     rows = json.loads((own / "site" / "report.json").read_text())["cases"]
-    assert {(row["data"], row["data_label"]) for row in rows} == {("real", "oslo (official lists)")}
+    assert {(row["data"], row["data_label"]) for row in rows} == {
+        ("real", "oslo (official lists) (your own files)")
+    }
     assert all("--set data=DIR" in row["command"] and str(own) not in row["command"] for row in rows)
 
 

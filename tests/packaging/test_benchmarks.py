@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -66,6 +67,17 @@ def test_every_number_of_a_case_is_a_benchmark_and_lower_is_better(tracked: dict
         for arm in ("own_and_group", "global_mean")
     )
     assert good < bad
+
+
+def test_a_share_stands_for_itself_where_no_strawman_is(tracked: dict[str, ModuleType]) -> None:
+    (case,) = (case for case in toy_cases() if case.name == "loop-time")
+    share = replace(case.metrics[0], name="share", unit="%", better="higher")
+    alone = replace(case, arms=(case.arm("toy"),), metrics=(*case.metrics, share))
+    (number,) = tracked["ratios"].numbers([alone])
+    assert (number.metric, number.base, number.unit) == ("share", "", "1 / %")
+    assert number.costs({"share": {"toy": [[4.0, 4.0]]}}) == [0.25]
+    compared = replace(case, metrics=(share,))
+    assert all(number.base == "slow" for number in tracked["ratios"].numbers([compared]))
 
 
 def test_negative_controls_are_not_tracked(tracked: dict[str, ModuleType]) -> None:

@@ -94,7 +94,9 @@ def test_values_that_are_not_text_are_checked_too() -> None:
     assert config_after(inner=Inner(5)) == config_after(inner={"depth": 5}) == Config(inner=Inner(5))
     with pytest.raises(UserError, match="field rate of case sys/case cannot be 'abc'"):
         apply(CASE, {"rate": "abc"})
-    with pytest.raises(UserError, match="field mode"):
+    with pytest.raises(
+        UserError, match="field mode of case sys/case cannot be 'slow': it is one of fast, exact"
+    ):
         apply(CASE, {"mode": "slow"})
 
 

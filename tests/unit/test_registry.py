@@ -231,6 +231,7 @@ def test_only_our_own_claims_may_use_a_control(monkeypatch: pytest.MonkeyPatch, 
 
 CARD = 'name = "{name}"\ntitle = "t"\nwhat = "w"\n'
 FILE = '[[files]]\npath = "{path}"\nbytes = 1\nurl = "u"\nsha256 = "{sha}"\n'
+OWN = '[own]\nsetting = "{setting}"\nfiles = "{files}"\nlayout = "files"\n'
 SOURCE = 'canonical = "c"\nlicence = "l"\ncitation = ["c"]\n'
 
 
@@ -253,6 +254,17 @@ SOURCE = 'canonical = "c"\nlicence = "l"\ncitation = ["c"]\n'
             CARD.format(name="d_two") + SOURCE + 2 * FILE.format(path="a", sha="0" * 64),
             "stands twice",
         ),
+        (
+            "d_all",
+            CARD.format(name="d_all") + OWN.format(setting="data", files="x"),
+            "own.setting is 'data'; it",
+        ),
+        (
+            "d_odd",
+            CARD.format(name="d_odd") + OWN.format(setting="a.b", files="x"),
+            "own.setting is 'a.b'; it",
+        ),
+        ("d_re", CARD.format(name="d_re") + OWN.format(setting="mine", files="("), "own.files is no regular"),
     ],
 )
 def test_a_malformed_data_card_is_refused(

@@ -126,11 +126,19 @@ FAMILY = (
 """The variants of SmolLM2 beside the foundation itself."""
 
 
-def family(foundation: Model, texts: Texts, seed: int = 0) -> dict[str, tuple[Recipe, str]]:
-    """The family on these tenants' texts: by name, the recipe and the text it learns; equal recipes are one variant."""
+def family(
+    foundation: Model, texts: Texts, seed: int = 0, steps: int | None = None
+) -> dict[str, tuple[Recipe, str]]:
+    """The family on these tenants' texts: by name, the recipe and the text it learns; equal recipes are one variant.
+
+    steps: of training, instead of each member's own. Of a small foundation the members that would replace all its
+    layers are left out: they are full fine-tunes.
+    """
     base, tenants = fingerprint(foundation), list(texts)
     found = {}
     for member in FAMILY:
+        if member.technique == "top_layers" and member.size >= foundation.config.layers:
+            continue
         tenant = tenants[member.tenant % len(tenants)]
         text = texts[tenant][0]
         found[member.name(tenant)] = (
@@ -139,7 +147,7 @@ def family(foundation: Model, texts: Texts, seed: int = 0) -> dict[str, tuple[Re
                 base,
                 digest(text),
                 member.size,
-                member.steps,
+                member.steps if steps is None else steps,
                 member.learning_rate,
                 seed=seed,
             ),

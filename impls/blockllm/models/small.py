@@ -22,6 +22,8 @@ WIDTH_192 = LlamaConfig(4, 192, 6, 6, 516, BYTES, rope_theta=10_000.0, norm_eps=
 """As deep, with heads as wide, so that a stitch can lead from one to the other."""
 WIDTH_32 = LlamaConfig(2, 32, 2, 1, 88, BYTES, rope_theta=10_000.0, norm_eps=1e-5, tied=True)
 """For tests: trained in a second or two."""
+WIDTH_48 = LlamaConfig(2, 48, 3, 1, 132, BYTES, rope_theta=10_000.0, norm_eps=1e-5, tied=True)
+"""For tests of stitches."""
 
 
 def untrained(config: LlamaConfig, seed: int = 0) -> Model:

@@ -70,10 +70,16 @@ def variant(
 
 
 def variants(
-    foundation: Model, texts: Texts, *, seed: int = 0, root: Path | None = None, threads: int | None = None
+    foundation: Model,
+    texts: Texts,
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    root: Path | None = None,
+    threads: int | None = None,
 ) -> list[Model]:
-    """The foundation and its whole family on these tenants' texts; see `recipes.FAMILY`."""
-    made = family(foundation, texts, seed).items()
+    """The foundation and its whole family on these tenants' texts; see `recipes.family`."""
+    made = family(foundation, texts, seed, steps).items()
     return [
         foundation,
         *(variant(r, foundation, text, name, root=root, threads=threads) for name, (r, text) in made),

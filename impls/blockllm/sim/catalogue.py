@@ -152,8 +152,11 @@ def _equivalents(serving: Serving, segments: Sequence[Segment], seed: int) -> di
     """Directed pairs at the same place of the same family that pass, drawn at the rate measured on real models."""
     rng = np.random.default_rng([seed, 0xE9])
     allowed: dict[int, tuple[int, ...]] = {}
+    at_place: dict[tuple[str, int, int], list[Segment]] = {}
     for a in segments:
-        same = [b for b in segments if b is not a and (b.shape, b.low, b.high) == (a.shape, a.low, a.high)]
+        at_place.setdefault((a.shape.name, a.low, a.high), []).append(a)
+    for a in segments:
+        same = [b for b in at_place[a.shape.name, a.low, a.high] if b is not a]
         passed = rng.random(len(same)) < serving.equivalent_share
         # Another whole model is another model, not a substitute.
         allowed[a.id] = () if a.whole else tuple(b.id for b, ok in zip(same, passed, strict=True) if ok)

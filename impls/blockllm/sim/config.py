@@ -29,6 +29,9 @@ class Serving:
     """Within an instance: decoding requests before new prompts, or one queue."""
     age_s: float = 2.0
     """returning_first: the first prompt that has waited so long goes before the decoding ones."""
+    turns: Literal["under_way_first", "round"] = "under_way_first"
+    """Between the instances of a GPU: blocks within a chain before those that begin one, so that a step that has begun
+    is finished before others begin; or all in turn."""
     batch: Literal["per_block", "global"] = "per_block"
     """per_block: the largest batch whose iteration takes at most (1 + gamma) × that of one row; global: max_batch."""
     gamma: float = 0.5
@@ -76,10 +79,9 @@ class Serving:
     """locality weighs traffic between blocks beside the balance of load, balanced does not."""
     swaps: int = 1000
     """Exchanges tried to improve a locality or balanced placement."""
-    replica_share: float = 0.1
-    """Share of the memory left after one copy of everything that further copies may take, busiest blocks first."""
-    follow: float = 0.25
-    """A block smaller than this share of its heaviest neighbour is copied along with it."""
+    replica_share: float = 1.0
+    """Share of the memory left after one copy of everything that further copies may take, at most: there are only as
+    many as are expected to help."""
     kv_reserve: float = 0.3
     """Share of a GPU's memory that placement leaves to KV caches."""
     kv_headroom: float = 0.02
@@ -104,14 +106,14 @@ class Serving:
     """GPU time lost per iteration of a block that is not a whole model: gathering rows, launching."""
     delta_us_per_row_group: float = 3.0
     """GPU time, per layer, of every app in a batch that has a delta of its own."""
-    acceptance: float = 0.8
-    """Share of speculated tokens or outputs that are accepted."""
-    surrogate_time: float = 0.5
-    """A surrogate's time as a share of the block's; its bytes too."""
-    equivalent_share: float = 0.5
-    """Share of the directed pairs of same-place blocks that passed the equivalence test."""
-    equivalent_kl: float = 0.005
-    """Mean KL of a substitution that passed, nat."""
+    acceptance: float = 0.46
+    """Share of speculated tokens or outputs that are accepted; case `speculation`, relative error up to 0.08."""
+    surrogate_time: float = 0.45
+    """A surrogate's time as a share of the block's; its bytes too. Case `surrogate-time`, half of the channels."""
+    equivalent_share: float = 0.48
+    """Share of the directed pairs of same-place blocks that passed the equivalence test; case `equivalence`."""
+    equivalent_kl: float = 0.0007
+    """Mean KL of a substitution that passed, nat; case `equivalence`."""
 
     def __post_init__(self) -> None:
         hints = get_type_hints(Serving)
@@ -140,7 +142,6 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("speculated", 0, 64),
     ("swaps", 0, 1_000_000),
     ("replica_share", 0, 1),
-    ("follow", 0, 1),
     ("kv_reserve", 0, 0.95),
     ("kv_headroom", 0, 0.5),
     ("resident_models", 0, 1024),

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from .cluster import CROSS_NODE, IN_NODE
 from .dispatch import Dispatcher
+from .estimate import Estimate
 from .speculation import Speculation
 from .state import MASK, READY, SHIFT, Cohort, Gpu, Instance, Path, take_out, tokens_held
 from .world import World
@@ -22,9 +23,15 @@ class Coordinator:
     """Decides hops of cohorts on careful paths."""
 
     def __init__(
-        self, world: World, dispatcher: Dispatcher, speculation: Speculation, advance: Advance
+        self,
+        world: World,
+        dispatcher: Dispatcher,
+        estimate: Estimate,
+        speculation: Speculation,
+        advance: Advance,
     ) -> None:
         self.world, self.serving, self.dispatcher = world, world.serving, dispatcher
+        self.estimate = estimate
         self.speculation, self.advance = speculation, advance
         expected = world.expected
         asked = sum(expected.per_s)
@@ -42,13 +49,15 @@ class Coordinator:
             if not cohort.n:
                 return True
         owner = path.instances[place]
-        others = self._others(owner)
-        if not others or self.serving.kv == "owner":
-            return False
         if self.serving.kv == "random":
-            self._scatter(cohort, owner, source, others)
-        else:
-            self._relieve(cohort, owner, source, others)
+            self._scatter(cohort, owner, source, self._others(owner))
+        elif self.serving.kv == "cost":
+            wait = self.queue_s(owner.gpu, owner)
+            mean = cohort.context // cohort.n
+            if wait > self._transfer_s(IN_NODE, mean * owner.segment.kv_bytes):
+                others = self._others(owner)
+                if others:
+                    self._relieve(cohort, owner, source, others, wait)
         return not cohort.n
 
     def _others(self, owner: Instance) -> list[Instance]:
@@ -64,24 +73,24 @@ class Coordinator:
         wait = gpu.free_at - self.world.now if gpu.running is not None else 0.0
         if wait < 0:
             wait = 0.0
-        for other in gpu.ready:
-            if other is instance:
-                break
-            wait += other.last_s
+        lines = (gpu.under_way,) if instance.line is gpu.under_way else (gpu.under_way, gpu.ready)
+        for line in lines:
+            for other in line:
+                if other is instance:
+                    return wait
+                wait += other.last_s
         return wait
 
-    def _relieve(self, cohort: Cohort, owner: Instance, source: Instance, others: list[Instance]) -> None:
-        """Move requests off a congested owner while each of them gains by it."""
+    def _relieve(
+        self, cohort: Cohort, owner: Instance, source: Instance, others: list[Instance], wait: float
+    ) -> None:
+        """Move requests off an owner that lets them `wait`, while each of them gains by it."""
         world, serving = self.world, self.serving
-        wait = self.queue_s(owner.gpu, owner)
-        mean = cohort.context // cohort.n
-        if wait <= self._transfer_s(IN_NODE, mean * owner.segment.kv_bytes):
-            return
         steps = 1.0 if serving.horizon == "step" else self.answer
-        stay = wait + steps * self._step_s(cohort, owner, source, owner, 0)
+        stay = wait + steps * self._step_s(cohort, source, owner, 0)
         best, best_s = None, stay
         for other in others:
-            go = self.queue_s(other.gpu, other) + steps * self._step_s(cohort, owner, source, other, 1)
+            go = self.queue_s(other.gpu, other) + steps * self._step_s(cohort, source, other, 1)
             if go < best_s:
                 best, best_s = other, go
         if best is None:
@@ -99,7 +108,7 @@ class Coordinator:
             if not self._may_go(row & MASK, owner, best):
                 continue
             copy, again = self._ways(cohort, owner, best, tokens, busy)
-            go = ahead + steps * self._step_s(cohort, owner, source, best, more)
+            go = ahead + steps * self._step_s(cohort, source, best, more)
             if stay - go <= min(copy, again):
                 break
             room -= need
@@ -111,23 +120,19 @@ class Coordinator:
         if moved:
             self._copy(cohort, moved, owner, best)
 
-    def _step_s(
-        self, cohort: Cohort, owner: Instance, source: Instance, target: Instance, more: int
-    ) -> float:
-        """Seconds of one step's share of a place, served by `target` with so many more requests: its iteration, those
-        of whatever else is active on its GPU where that is counted for a whole answer, and the hops to it and on."""
-        context, path, place = self.world.context, cohort.path, cohort.place
-        rows = max(1, min(target.resident + more, target.limit))
-        seconds = target.steps.decode_s(rows, rows * context)
-        if self.serving.horizon == "answer":
-            for other in target.gpu.instances:
-                if other is not target and other.resident:
-                    rows = min(other.resident, other.limit)
-                    seconds += other.steps.decode_s(rows, rows * context)
+    def _step_s(self, cohort: Cohort, source: Instance, target: Instance, more: int) -> float:
+        """Seconds of one step's way through a place that is served by `target` with so many more requests, and on.
+
+        Counted for the next step only, the way on and what else is active there do not matter.
+        """
+        path, place, estimate = cohort.path, cohort.place, self.estimate
+        if self.serving.horizon == "step":
+            rows = max(1, min(target.resident + more, target.limit))
+            return target.steps.usual_s(rows, self.world.context) + self._hop_s(source, target)
+        seconds = estimate.arrive_s(source, target, not place, more)
         if path.length > 1:
-            seconds += self._hop_s(source, target)
-            if self.serving.horizon == "answer":
-                seconds += self._hop_s(target, path.instances[(place + 1) % path.length])
+            onward = place + 1 if place + 1 < path.length else 0
+            seconds += estimate.arrive_s(target, path.instances[onward], not onward, 0)
         return seconds
 
     def _scatter(self, cohort: Cohort, owner: Instance, source: Instance, others: list[Instance]) -> None:

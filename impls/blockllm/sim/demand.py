@@ -51,56 +51,44 @@ def demand(trace: Requests, apps: int) -> Demand:
 
 @dataclass(frozen=True)
 class Load:
-    """What a catalogue's segments have to do; per second, by segment."""
+    """What apps ask of the segments of their chains, and what those take for it."""
 
     rows: tuple[float, ...]
-    """Decoding rows."""
-    prefill_s: tuple[float, ...]
-    """GPU seconds for prompts."""
+    """Decoding rows a second, by app."""
+    per_s: tuple[float, ...]
+    """Prompts a second, by app."""
+    tokens: tuple[float, ...]
+    """Prompt tokens a second, by app."""
+    prompt_s: tuple[tuple[float, ...], ...]
+    """Share of a GPU's time that prompts take, by app and place in its chain."""
+    read_s: tuple[float, ...]
+    """Seconds of an iteration that do not depend on its rows, by segment."""
+    row_s: tuple[float, ...]
+    """Seconds that each decoding row adds, by segment."""
+    full: tuple[int, ...]
+    """Rows of a full batch, by segment."""
     seconds: tuple[float, ...]
-    """GPU seconds for both, decoding in full batches: the least there can be."""
-    iteration_s: tuple[tuple[float, ...], ...]
-    """Seconds of an iteration by decoding rows, up to a full batch."""
-    first: tuple[bool, ...]
-    """Whether the segment begins a chain."""
-    steps: dict[tuple[int, int], float]
-    """Decoding rows from a segment to the next one of its chain; the last one's next is the first."""
-    tokens: dict[tuple[int, int], float]
-    """Prompt tokens likewise; none go back."""
+    """GPU seconds a second with full batches only, by segment: the least there can be."""
 
 
 def load(serving: Serving, content: Catalogue, steps: Sequence[Steps], expected: Demand) -> Load:
     """Expected load of every segment."""
     context = max(1, round(expected.context))
-    rows: list[float] = []
-    prefill: list[float] = []
-    seconds: list[float] = []
-    iterations: list[tuple[float, ...]] = []
-    for segment, step in zip(content.segments, steps, strict=True):
-        rows.append(sum(expected.per_s[app] * max(0.0, expected.output[app] - 1) for app in segment.apps))
-        prefill.append(
-            sum(expected.per_s[app] * step.prompt_s(round(expected.prompt[app])) for app in segment.apps)
-        )
-        full = block_batch(serving, step, context)
-        groups = len(segment.deltas)
-        times = [step.decode_s(n, n * context, min(n, groups)) for n in range(1, full + 1)]
-        iterations.append((0.0, *times))
-        seconds.append(rows[-1] * times[-1] / full + prefill[-1])
-    moved: dict[tuple[int, int], float] = {}
-    tokens: dict[tuple[int, int], float] = {}
-    for app, chain in enumerate(content.chains):
-        for a, b in zip(chain, (*chain[1:], chain[0]), strict=True):
-            if a != b:
-                moved[a, b] = moved.get((a, b), 0.0) + expected.per_s[app] * expected.output[app]
-                if b != chain[0]:
-                    tokens[a, b] = tokens.get((a, b), 0.0) + expected.per_s[app] * expected.prompt[app]
-    first = {chain[0] for chain in content.chains}
-    return Load(
-        tuple(rows),
-        tuple(prefill),
-        tuple(seconds),
-        tuple(iterations),
-        tuple(s.id in first for s in content.segments),
-        moved,
-        tokens,
+    rows = tuple(r * max(0.0, n - 1) for r, n in zip(expected.per_s, expected.output, strict=True))
+    prompt_s = tuple(
+        tuple(rate * steps[s].prompt_s(round(length)) for s in chain)
+        for rate, length, chain in zip(expected.per_s, expected.prompt, content.chains, strict=True)
     )
+    full = tuple(block_batch(serving, step, context) for step in steps)
+    read: list[float] = []
+    row: list[float] = []
+    for segment, step, n in zip(content.segments, steps, full, strict=True):
+        one, most = (step.decode_s(k, k * context, min(k, len(segment.deltas))) for k in (1, n))
+        row.append((most - one) / max(1, n - 1))
+        read.append(one - row[-1])
+    seconds = [0.0] * len(steps)
+    for app, chain in enumerate(content.chains):
+        for s, busy in zip(chain, prompt_s[app], strict=True):
+            seconds[s] += rows[app] * (read[s] / full[s] + row[s]) + busy
+    tokens = tuple(r * n for r, n in zip(expected.per_s, expected.prompt, strict=True))
+    return Load(rows, expected.per_s, tokens, prompt_s, tuple(read), tuple(row), full, tuple(seconds))

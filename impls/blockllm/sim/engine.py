@@ -15,6 +15,7 @@ from typing import cast
 from .admission import Admission
 from .coordination import Coordinator
 from .dispatch import Dispatcher
+from .estimate import Estimate
 from .residency import Residency
 from .scaling import Scaling
 from .speculation import Speculation
@@ -30,7 +31,6 @@ from .state import (
     Cohort,
     Gpu,
     Instance,
-    Message,
     Path,
     add,
     take_out,
@@ -46,10 +46,11 @@ class Engine:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.dispatcher = Dispatcher(world)
+        estimate = Estimate(world)
+        self.dispatcher = Dispatcher(world, estimate)
         self.admission = Admission(world, self.dispatcher)
         self.speculation = Speculation(world)
-        self.coordinator = Coordinator(world, self.dispatcher, self.speculation, self.advance)
+        self.coordinator = Coordinator(world, self.dispatcher, estimate, self.speculation, self.advance)
         self.residency = Residency(world)
         self.scaling = Scaling(world, self.dispatcher, self.residency)
         serving = world.serving
@@ -74,8 +75,8 @@ class Engine:
             pops += 1
             world.now = now
             if kind == ITERATION:
-                gpu = cast(Gpu, what)
-                instance = cast(Instance, gpu.running)
+                gpu: Gpu = what
+                instance: Instance = gpu.running  # type: ignore[assignment]
                 for cohort in gpu.batch:
                     advance(cohort, instance)
                 if gpu.taken:
@@ -85,13 +86,13 @@ class Engine:
                 gpu.running = None
                 start(gpu)
             elif kind == MESSAGE:
-                world.receive(cast(Message, what))
+                world.receive(what)
             elif kind == ARRIVAL:
-                self.arrive(cast(int, what))
+                self.arrive(what)
             elif kind == LOADED:
-                self.residency.loaded(cast(Instance, what))
+                self.residency.loaded(what)
             elif kind == CHECK:
-                kicked.append(cast(Gpu, what))
+                kicked.append(what)
             else:
                 self.scaling.window()
             if kicked:
@@ -133,9 +134,9 @@ class Engine:
         now = world.now
         if gpu.cold:
             self.residency.exchange(gpu)
-        ready = gpu.ready
-        while ready:
-            instance = ready.popleft()
+        ready, under_way = gpu.ready, gpu.under_way
+        while under_way or ready:
+            instance = (under_way or ready).popleft()
             instance.ready = False
             limit = instance.limit
             waiting = instance.begun or (not instance.blocked and (instance.prompts or instance.common))
@@ -199,7 +200,7 @@ class Engine:
                 or (not instance.blocked and (instance.prompts or instance.common))
             ):
                 instance.ready = True
-                ready.append(instance)
+                instance.line.append(instance)
             return
 
     def _gather(self, instance: Instance, room: int) -> tuple[list[Cohort], int, int]:
@@ -262,7 +263,7 @@ class Engine:
                 if not cohort.n:
                     return
         cohort.place = place
-        if path.careful and self.coordinator.hop(cohort, source):
+        if path.careful[place] and self.coordinator.hop(cohort, source):
             return
         instance = path.instances[place]
         link = path.links[place]
@@ -281,7 +282,7 @@ class Engine:
         instance.cohorts.append(cohort)
         if not instance.ready:
             instance.ready = True
-            instance.gpu.ready.append(instance)
+            instance.line.append(instance)
 
     def pass_prompts(self, taken: list[int], instance: Instance) -> None:
         """Prompts have been through a block: on to the next, or a first token."""

@@ -1,17 +1,16 @@
-"""Which GPU holds which block before serving begins (spec §2.6): greedy by demand, then exchanges of pairs.
+"""Which GPU holds which block before serving begins (spec §2.6): greedy by demand, then exchanges.
 
-What is minimised is an estimate of decoding requests in the system: tokens a second × seconds for a token. A token
-takes a round of its GPU, over everything that is active there, and where its chain crosses to another GPU also a
-round of that one, and the links. `locality` counts all of it, `balanced` leaves crossings out; `round_robin` and
-`random` are what the paper's placement is held against.
+Two beginnings are tried, every block by itself, busiest first, and every chain as a whole, with a copy of what it
+shares on each GPU; further copies go to the chain whose blocks have most to do, while that makes the estimate better.
+The better beginning is improved. `locality` counts all that `occupancy.py` does, `balanced` leaves crossings out;
+`round_robin` and `random` are what the paper's placement is held against.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log
 
 import numpy as np
 
@@ -21,13 +20,8 @@ from .catalogue import Catalogue, Segment
 from .cluster import Cluster
 from .config import Serving
 from .demand import Load
-
-WARMTH = 0.2
-"""Share of the first cost that a change for the worse may typically have when exchanges begin."""
-ROUNDS = 6
-"""Steps towards the length of a GPU's round: it grows with its batches, and they with it."""
-BUSIEST = 0.95
-"""Share of a GPU's time that prompts can take in the estimate."""
+from .exchanges import Moves, Room, improve
+from .occupancy import Bundle, Occupancy, Where, bundled, runs_of
 
 
 @dataclass(frozen=True)
@@ -37,150 +31,6 @@ class Spot:
     segment: int
     gpu: int
     cold: bool = False
-
-
-class Problem:
-    """What a placement is judged by."""
-
-    def __init__(self, serving: Serving, content: Catalogue, load: Load, cluster: Cluster) -> None:
-        self.content, self.load = content, load
-        self.between, self.gpus = cluster.between(), cluster.gpus
-        self.limit = cluster.gpu_bytes - max(
-            serving.kv_reserve * cluster.gpu_bytes, max(s.context_bytes for s in content.segments)
-        )
-        """Bytes of weights on one GPU at most: one request of full length always has to fit beside them."""
-        self.travels = serving.placement == "locality"
-        self.near: dict[int, list[int]] = defaultdict(list)
-        """Segments that exchange traffic with one."""
-        self.on_links: dict[tuple[int, int], list[float]] = {}
-        """Rows on the way between two segments, by link, if all their traffic took it; lower number first."""
-        self.forward: dict[tuple[int, int], float] = {}
-        """Decoding rows a second from a segment to a later one of its chain."""
-        for (a, b), rate in load.steps.items():
-            pair = (min(a, b), max(a, b))
-            if pair not in self.on_links:
-                self.near[a].append(b)
-                self.near[b].append(a)
-            costs = self.on_links.setdefault(pair, [0.0, 0.0, 0.0])
-            hidden = content.segments[a].hidden_bytes
-            for number, link in enumerate(cluster.links):
-                tokens = load.tokens.get((a, b), 0.0)
-                costs[number] += rate * link.seconds(hidden) + tokens * hidden / link.bytes_per_s
-            if content.segments[b].low > content.segments[a].low:
-                self.forward[a, b] = rate
-
-    def round_s(self, held: Iterable[tuple[int, float]]) -> float:
-        """Seconds of a round over segments on one GPU, each with its share of the segment's requests."""
-        load = self.load
-        rates = [(load.rows[s] * share, load.iteration_s[s]) for s, share in held]
-        prefill = min(BUSIEST, sum(load.prefill_s[s] * share for s, share in held))
-        seconds = sum(times[1] for _, times in rates)
-        for _ in range(ROUNDS):
-            total = 0.0
-            for rate, times in rates:
-                rows, full = rate * seconds, len(times) - 1
-                if rows <= 1:
-                    total += rows * times[1]
-                elif rows <= full:
-                    total += times[int(rows)]
-                else:  # more than a batch: some wait for the next one
-                    total += times[full] * rows / full
-            seconds = total / (1 - prefill)
-        return seconds
-
-    def travel(self, a: int, b: int, at_a: Sequence[int], at_b: Sequence[int], rounds: list[float]) -> float:
-        """Rows under way between two segments with copies on these GPUs, and waiting where they cross to.
-
-        Requests choose paths, so each copy of the one with fewer copies has its traffic with the best of the other.
-        """
-        low, high = (a, b) if a < b else (b, a)
-        at_low, at_high = (at_a, at_b) if a < b else (at_b, at_a)
-        links = self.on_links[low, high]
-        up, down = self.forward.get((low, high), 0.0), self.forward.get((high, low), 0.0)
-        few_low = len(at_low) <= len(at_high)
-        total = 0.0
-        for x in at_low if few_low else at_high:
-            best = float("inf")
-            for y in at_high if few_low else at_low:
-                g, h = (x, y) if few_low else (y, x)
-                cost = links[self.between[g][h]]
-                if g != h:
-                    cost += up * rounds[h] + down * rounds[g]
-                best = min(best, cost)
-            total += best
-        return total / min(len(at_low), len(at_high))
-
-
-class Plan:
-    """A placement that is being made or improved."""
-
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        self.segment: list[int] = []
-        self.gpu: list[int] = []
-        self.copies: dict[int, list[int]] = defaultdict(list)
-        """Numbers of a segment's copies."""
-        self.held: list[list[int]] = [[] for _ in range(problem.gpus)]
-        """Segments by GPU."""
-        self.bytes = [0] * problem.gpus
-        self.planned: dict[int, int] = {}
-        """Copies that a segment is going to have."""
-        self.rounds = [0.0] * problem.gpus
-
-    def put(self, segment: int, gpu: int) -> None:
-        self.copies[segment].append(len(self.gpu))
-        self.segment.append(segment)
-        self.gpu.append(gpu)
-        self._arrive(segment, gpu)
-
-    def move(self, copy: int, gpu: int) -> None:
-        segment, old = self.segment[copy], self.gpu[copy]
-        self.held[old].remove(segment)
-        self.bytes[old] -= self.problem.content.segments[segment].weight_bytes
-        self.rounds[old] = self.round_s(old)
-        self.gpu[copy] = gpu
-        self._arrive(segment, gpu)
-
-    def _arrive(self, segment: int, gpu: int) -> None:
-        self.held[gpu].append(segment)
-        self.bytes[gpu] += self.problem.content.segments[segment].weight_bytes
-        self.rounds[gpu] = self.round_s(gpu)
-
-    def share(self, segment: int) -> float:
-        """Of a segment's requests that one copy serves."""
-        return 1 / self.planned.get(segment, 1)
-
-    def round_s(self, gpu: int, more: Sequence[int] = ()) -> float:
-        held = sorted(
-            [*self.held[gpu], *more]
-        )  # in order: the sum's last bit must not hang on what came first
-        return self.problem.round_s([(s, self.share(s)) for s in held])
-
-    def fits(self, segment: int, gpu: int, without: int = 0) -> bool:
-        """Whether a GPU has room and no copy of that segment, once `without` bytes have left."""
-        need = self.bytes[gpu] - without + self.problem.content.segments[segment].weight_bytes
-        return need <= self.problem.limit and segment not in self.held[gpu]
-
-    def where(self, segment: int) -> list[int]:
-        return [self.gpu[copy] for copy in self.copies[segment]]
-
-    def cost(self) -> float:
-        return self.around(range(self.problem.gpus))
-
-    def around(self, gpus: Iterable[int]) -> float:
-        """Requests on these GPUs, and under way to, from or between their blocks."""
-        problem, load = self.problem, self.problem.load
-        total = 0.0
-        pairs: set[tuple[int, int]] = set()
-        for gpu in gpus:
-            begun = sum(load.rows[s] * self.share(s) for s in sorted(self.held[gpu]) if load.first[s])
-            total += begun * self.rounds[gpu]
-            if problem.travels:
-                pairs |= {(min(a, b), max(a, b)) for a in self.held[gpu] for b in problem.near[a]}
-        for a, b in sorted(pairs):
-            if self.copies[a] and self.copies[b]:
-                total += problem.travel(a, b, self.where(a), self.where(b), self.rounds)
-        return total
 
 
 def place(
@@ -194,101 +44,181 @@ def place(
 
     Raises UserError for a block that no GPU holds, and, without swapping, for blocks that do not fit together.
     """
-    problem = Problem(serving, content, load, cluster)
-    rng = np.random.default_rng([seed, 0x91A])
-    plan = Plan(problem)
-    order = sorted(content.segments, key=lambda segment: (-load.seconds[segment.id], segment.id))
-    for segment in order:
+    for segment in content.segments:
         refuse_if_too_large(segment, cluster)
-    further = replicas(serving, content, load, problem)
-    counts = np.bincount([segment.id for segment in (*order, *further)], minlength=len(order))
-    plan.planned = {s.id: int(counts[s.id]) for s in order}
-    homeless = [segment for segment in order if not _put(serving, plan, segment, rng)]
+    room = room_of(serving, content, cluster)
+    rng = np.random.default_rng([seed, 0x91A])
+    if serving.placement in ("random", "round_robin"):
+        bundles = bundled(content, load, [[segment.id] for segment in content.segments])
+        where = scattered(bundles, room, cluster.gpus, rng if serving.placement == "random" else None)
+    else:
+        bundles, where = _improved(serving, content, load, cluster, room, rng)
+    spots = [
+        Spot(segment, gpu)
+        for bundle, gpus in zip(bundles, where, strict=True)
+        for segment in bundle.segments
+        for gpu in gpus
+    ]
+    spots.sort(key=lambda spot: (spot.segment, spot.gpu))
+    homeless = [
+        content.segments[s]
+        for bundle, gpus in zip(bundles, where, strict=True)
+        if not gpus
+        for s in bundle.segments
+    ]
     if homeless and not serving.swap:
         raise UserError(
-            f"the {len(order)} blocks take {content.weight_bytes / 1e9:.0f} GB, more than {cluster.gpus} GPUs hold "
-            f"beside their KV caches ({problem.limit * cluster.gpus / 1e9:.0f} GB): add GPUs or set swap."
+            f"the {len(content.segments)} blocks take {content.weight_bytes / 1e9:.0f} GB, more than {cluster.gpus} "
+            f"GPUs hold beside their KV caches ({room.gpu_bytes * cluster.gpus / 1e9:.0f} GB): add GPUs or set swap."
         )
-    if not homeless:
-        for segment in further:
-            _put(serving, plan, segment, rng)
-    plan.planned = {segment: len(copies) for segment, copies in plan.copies.items()}
-    plan.rounds = [plan.round_s(gpu) for gpu in range(problem.gpus)]
-    if serving.placement in ("locality", "balanced"):
-        improve(plan, serving.swaps, rng)
-    spots = [Spot(segment, gpu) for segment, gpu in zip(plan.segment, plan.gpu, strict=True)]
     return _with_cold(content, spots, homeless, load, cluster)
 
 
-def replicas(serving: Serving, content: Catalogue, load: Load, problem: Problem) -> list[Segment]:
-    """Further copies in the order they are given out: always to the block whose copies have most to do."""
-    room = max(0.0, problem.limit * problem.gpus - content.weight_bytes) * serving.replica_share
-    copies = [1] * len(content.segments)
-    given: list[Segment] = []
+def room_of(serving: Serving, content: Catalogue, cluster: Cluster) -> Room:
+    """What weights may take: one request of full length always has to fit beside them."""
+    largest = max(segment.context_bytes for segment in content.segments)
+    each = cluster.gpu_bytes - max(serving.kv_reserve * cluster.gpu_bytes, largest)
+    left = max(0.0, each * cluster.gpus - content.weight_bytes)
+    return Room(each, left * serving.replica_share, serving.resident_models or len(content.segments))
+
+
+def _improved(
+    serving: Serving,
+    content: Catalogue,
+    load: Load,
+    cluster: Cluster,
+    room: Room,
+    rng: np.random.Generator,
+) -> tuple[tuple[Bundle, ...], Where]:
+    """Bundles as large as they find room, and where they are."""
+    runs = runs_of(content)
     while True:
-        busiest = sorted(content.segments, key=lambda s: (-load.seconds[s.id] / copies[s.id], s.id))
-        for segment in busiest:
-            group = [segment, *_followers(serving, content, load, problem, segment)]
-            group = [s for s in group if copies[s.id] <= copies[segment.id] < problem.gpus]
-            need = sum(s.weight_bytes for s in group)
-            if group and need <= room and load.seconds[segment.id]:
+        bundles = bundled(content, load, runs)
+        occupancy = Occupancy(serving, content, load, cluster, bundles)
+        starts = [by_bundle(occupancy, room), by_chain(occupancy, room)]
+        best = min(starts, key=lambda where: (_homeless(bundles, where), occupancy.cost(where)))
+        parts = [_parts(run, bool(gpus)) for run, gpus in zip(runs, best, strict=True)]
+        if all(len(part) == 1 for part in parts):
+            break
+        runs = [run for part in parts for run in part]
+    if all(best):
+        best = min((copied(occupancy, room, where) for where in starts if all(where)), key=occupancy.cost)
+    return bundles, improve(occupancy, room, best, serving.swaps, rng) if cluster.gpus > 1 else best
+
+
+def _parts(run: list[int], placed: bool) -> list[list[int]]:
+    """A run, or halves of one for which there was no room in one piece."""
+    half = len(run) // 2
+    return [run] if placed or not half else [run[:half], run[half:]]
+
+
+def _homeless(bundles: Sequence[Bundle], where: Where) -> float:
+    """Work of the bundles without a place."""
+    return sum(bundle.seconds + 1e-9 for bundle, gpus in zip(bundles, where, strict=True) if not gpus)
+
+
+def by_bundle(occupancy: Occupancy, room: Room) -> Where:
+    """Bundles one after the other, the busiest first, each where it costs least with those that stand."""
+    where: Where = ((),) * len(occupancy.bundles)
+    for number in _busiest_first([bundle.seconds for bundle in occupancy.bundles]):
+        options = [(*where[:number], (gpu,), *where[number + 1 :]) for gpu in range(occupancy.gpus)]
+        where = _least(occupancy, room, options) or where
+    return where
+
+
+def by_chain(occupancy: Occupancy, room: Room) -> Where:
+    """Chains one after the other, the busiest first, each as a whole where it costs least, or what is new of it."""
+    moves = Moves(occupancy)
+    where: Where = ((),) * len(occupancy.bundles)
+    for number in _busiest_first([_work(occupancy, route.bundles) for route in occupancy.routes]):
+        missing = [bundle for bundle in occupancy.routes[number].bundles if not where[bundle]]
+        options = [moves.with_chain(where, number, gpu) for gpu in range(occupancy.gpus)]
+        options += [
+            tuple((gpu,) if bundle in missing else gpus for bundle, gpus in enumerate(where))
+            for gpu in range(occupancy.gpus)
+        ]
+        found = _least(occupancy, room, options)
+        if found is None:  # not in one piece
+            for bundle in missing:
+                options = [(*where[:bundle], (gpu,), *where[bundle + 1 :]) for gpu in range(occupancy.gpus)]
+                where = _least(occupancy, room, options) or where
+        else:
+            where = found
+    return where
+
+
+def copied(occupancy: Occupancy, room: Room, where: Where) -> Where:
+    """Further copies of whole chains: to the one whose blocks have most to do, as long as the estimate gets better."""
+    moves, cost = Moves(occupancy), occupancy.cost(where)
+    done: set[int] = set()
+    while True:
+        routes = [number for number in range(len(occupancy.routes)) if number not in done]
+        if not routes:
+            return where
+        busiest = max(
+            routes,
+            key=lambda r: (
+                max(occupancy.bundles[b].seconds / len(where[b]) for b in occupancy.routes[r].bundles),
+                -r,
+            ),
+        )
+        options = [moves.with_chain(where, busiest, gpu) for gpu in range(occupancy.gpus)]
+        found = _least(occupancy, room, [option for option in options if option != where])
+        if found is None or occupancy.cost(found) >= cost:
+            done.add(busiest)
+            continue
+        where, cost = found, occupancy.cost(found)
+
+
+def scattered(bundles: Sequence[Bundle], room: Room, gpus: int, rng: np.random.Generator | None) -> Where:
+    """Every bundle on any GPU with room, or in turn without a generator; then copies of the busiest likewise."""
+    where: list[tuple[int, ...]] = [()] * len(bundles)
+    used, held, further, turn = [0] * gpus, [0] * gpus, room.copies_bytes, 0
+
+    def put(number: int) -> bool:
+        nonlocal turn
+        free = [
+            gpu
+            for gpu in range(gpus)
+            if gpu not in where[number]
+            and used[gpu] + bundles[number].nbytes <= room.gpu_bytes
+            and held[gpu] < room.copies
+        ]
+        if not free:
+            return False
+        gpu = int(rng.choice(free)) if rng else min(free, key=lambda g: (g - turn) % gpus)
+        turn += 1
+        used[gpu] += bundles[number].nbytes
+        held[gpu] += 1
+        where[number] = tuple(sorted((*where[number], gpu)))
+        return True
+
+    order = _busiest_first([bundle.seconds for bundle in bundles])
+    if not all([put(number) for number in order]):
+        return tuple(where)
+    while True:
+        order = _busiest_first([b.seconds / len(gpus) for b, gpus in zip(bundles, where, strict=True)])
+        for number in order:
+            if bundles[number].nbytes <= further and bundles[number].seconds and put(number):
+                further -= bundles[number].nbytes
                 break
         else:
-            return given
-        room -= need
-        given += group
-        for s in group:
-            copies[s.id] += 1
+            return tuple(where)
 
 
-def _followers(
-    serving: Serving, content: Catalogue, load: Load, problem: Problem, segment: Segment
-) -> list[Segment]:
-    """Small blocks whose heaviest neighbour this is."""
-    small = []
-    for other in problem.near[segment.id]:
-        neighbour = content.segments[other]
-        heaviest = max(problem.near[other], key=lambda s: (content.segments[s].weight_bytes, -s))
-        if heaviest == segment.id and neighbour.weight_bytes < serving.follow * segment.weight_bytes:
-            small.append(neighbour)
-    return sorted(small, key=lambda s: (-load.seconds[s.id], s.id))
+def _busiest_first(seconds: Sequence[float]) -> list[int]:
+    return sorted(range(len(seconds)), key=lambda number: (-seconds[number], number))
 
 
-def improve(plan: Plan, tries: int, rng: np.random.Generator) -> None:
-    """Exchange two copies, or move one, `tries` seeded random proposals; the best placement seen stays.
+def _work(occupancy: Occupancy, bundles: Sequence[int]) -> float:
+    return sum(occupancy.bundles[bundle].seconds for bundle in bundles)
 
-    A change for the worse is accepted at first, ever less likely, so that two changes may do what one cannot.
-    """
-    copies, gpus = len(plan.gpu), plan.problem.gpus
-    if copies < 1 or gpus < 2 or not tries:
-        return
-    sizes = [segment.weight_bytes for segment in plan.problem.content.segments]
-    cost = least = plan.cost()
-    best, warmth = list(plan.gpu), WARMTH * cost
-    proposals = rng.integers(0, [copies, copies, 2 * gpus], size=(tries, 3)).tolist()
-    for number, (first, second, target) in enumerate(proposals):
-        exchange = target >= gpus
-        a, b = plan.gpu[first], plan.gpu[second] if exchange else target
-        moved, back = plan.segment[first], plan.segment[second] if exchange else -1
-        if a == b or not plan.fits(moved, b, sizes[back] if exchange else 0):
-            continue
-        if exchange and not plan.fits(back, a, sizes[moved]):
-            continue
-        before = plan.around((a, b))
-        plan.move(first, b)
-        if exchange:
-            plan.move(second, a)
-        change = plan.around((a, b)) - before
-        if change > -warmth * (1 - number / tries) ** 2 * log(1 - rng.random()):
-            plan.move(first, a)
-            if exchange:
-                plan.move(second, b)
-            continue
-        cost += change
-        if cost < least - 1e-12:
-            least, best = cost, list(plan.gpu)
-    for copy, gpu in enumerate(best):
-        plan.move(copy, gpu)
+
+def _least(occupancy: Occupancy, room: Room, options: Sequence[Where]) -> Where | None:
+    """The best of those that have room."""
+    return min(
+        (option for option in options if room.holds(occupancy, option)), key=occupancy.cost, default=None
+    )
 
 
 def refuse_if_too_large(segment: Segment, cluster: Cluster) -> None:
@@ -299,43 +229,6 @@ def refuse_if_too_large(segment: Segment, cluster: Cluster) -> None:
             f"{_named(segment)} needs {need / 1e9:.1f} GB with the KV cache of one full context, "
             f"a GPU has {cluster.gpu_bytes / 1e9:.1f} GB: cut the model into smaller blocks or take larger GPUs."
         )
-
-
-def _put(serving: Serving, plan: Plan, segment: Segment, rng: np.random.Generator) -> bool:
-    """Give a copy the best GPU with room; False: there is none."""
-    where = [gpu for gpu in range(plan.problem.gpus) if plan.fits(segment.id, gpu)]
-    if serving.resident_models:
-        held = np.bincount(plan.gpu, minlength=plan.problem.gpus) if plan.gpu else [0] * plan.problem.gpus
-        where = [gpu for gpu in where if held[gpu] < serving.resident_models]
-    if not where:
-        return False
-    if serving.placement == "random":
-        gpu = int(rng.choice(where))
-    elif serving.placement == "round_robin":
-        turn = len(plan.gpu) % plan.problem.gpus
-        gpu = min(where, key=lambda g: (g - turn) % plan.problem.gpus)
-    else:
-        gpu = min(where, key=lambda g: (_added(plan, segment.id, g), g))
-    plan.put(segment.id, gpu)
-    return True
-
-
-def _added(plan: Plan, segment: int, gpu: int) -> float:
-    """What putting a copy there adds to the cost, with its neighbours as they stand."""
-    problem, load = plan.problem, plan.problem.load
-    after = plan.round_s(gpu, [segment])
-    begun = sum(load.rows[s] * plan.share(s) for s in plan.held[gpu] if load.first[s])
-    added = begun * (after - plan.rounds[gpu])
-    if load.first[segment]:
-        added += load.rows[segment] * plan.share(segment) * after
-    if problem.travels:
-        rounds = [after if g == gpu else r for g, r in enumerate(plan.rounds)]
-        for other in problem.near[segment]:
-            if plan.copies[other]:
-                added += plan.share(segment) * problem.travel(
-                    segment, other, [gpu], plan.where(other), rounds
-                )
-    return added
 
 
 def _with_cold(

@@ -95,7 +95,7 @@ class Residency:
         instance.state = GONE
         gpu.instances.remove(instance)
         if instance.ready:
-            gpu.ready.remove(instance)
+            instance.line.remove(instance)
             instance.ready = False
         world.counts.unloads += 1
         world.give_back(gpu, 0)
@@ -138,7 +138,7 @@ class Residency:
         gpu.room += instance.weights
         instance.state = COLD
         if instance.ready:
-            gpu.ready.remove(instance)
+            instance.line.remove(instance)
             instance.ready = False
         self.world.counts.unloads += 1
         if instance.prompts or instance.common:

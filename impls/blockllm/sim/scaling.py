@@ -93,7 +93,9 @@ class Scaling:
         for instance in list(pool.instances):
             used = instance.busy_s - instance.since_busy_s
             instance.since_busy_s = instance.busy_s
-            quiet = instance.state == READY and used < serving.shrink_below * serving.window_s
+            # A part of a model is busy for its part of the time.
+            busy_s = serving.shrink_below * instance.segment.share * serving.window_s
+            quiet = instance.state == READY and used < busy_s
             instance.idle = instance.idle + 1 if quiet else 0
             if instance.idle >= serving.shrink_after and self._others(pool, instance) and not drained:
                 self._drain(pool, instance)

@@ -43,10 +43,13 @@ class Gpu:
         "kv_peak",
         "link_free_at",
         "ready",
+        "residual_s",
         "room",
         "running",
         "server",
         "taken",
+        "turn_s",
+        "under_way",
         "weights_peak",
     )
 
@@ -58,6 +61,8 @@ class Gpu:
         self.instances: list[Instance] = []
         self.ready: deque[Instance] = deque()
         """Instances with something to run, the one that has waited longest first."""
+        self.under_way: deque[Instance] = deque()
+        """turns=under_way_first: of these, the ones that do not begin a chain; they run before the others."""
         self.running: Instance | None = None
         self.batch: list[Cohort] = []
         self.taken: list[int] = []
@@ -72,6 +77,10 @@ class Gpu:
         """Instances that want their weights here."""
         self.check_at = -1.0
         """When the next CHECK comes."""
+        self.turn_s = -1.0
+        """Expected seconds of a round over everything that is active; negative: to be estimated anew."""
+        self.residual_s = 0.0
+        """Expected seconds until a running iteration ends, with `turn_s`."""
         self.closing = False
         """Nothing new begins: something cold has waited too long."""
 
@@ -117,6 +126,7 @@ class Instance:
         "last_s",
         "layers",
         "limit",
+        "line",
         "linear",
         "outputs",
         "pairs",
@@ -139,9 +149,13 @@ class Instance:
         "weights",
     )
 
-    def __init__(self, number: int, pool: Pool, gpu: Gpu, limit: int, weights: int) -> None:
+    def __init__(
+        self, number: int, pool: Pool, gpu: Gpu, limit: int, weights: int, finish_first: bool
+    ) -> None:
         self.id, self.pool, self.gpu, self.limit, self.weights = number, pool, gpu, limit, weights
         self.segment: Segment = pool.segment
+        self.line = gpu.under_way if finish_first and not self.segment.embed else gpu.ready
+        """Where it waits for its turn on the GPU."""
         self.steps: Steps = pool.steps
         self.linear, self.head, self.layers = pool.steps.linear, pool.steps.head, pool.steps.layers
         self.table: list[Row | None] = pool.steps.attention.rows
@@ -159,7 +173,7 @@ class Instance:
         self.queued = 0
         """Prompt tokens waiting here."""
         self.ready = False
-        """Listed in gpu.ready."""
+        """Listed in its line."""
         self.blocked = False
         """The first of its `prompts` cannot begin."""
         self.resident = 0
@@ -211,8 +225,8 @@ class Path:
         self.length, self.first = len(instances), instances[0]
         self.waiting: Cohort | None = None
         """The cohort that waits at the first instance: others join it."""
-        self.careful = False
-        """A hop needs a decision: there is more than one instance to go to, or a guess to make."""
+        self.careful: tuple[bool, ...] = ()
+        """By place: a hop there needs a decision."""
         self.guess = -1
         """Place whose block is speculated, or -1."""
         self.surcharge: list[float] | None = None

@@ -55,7 +55,7 @@ class Attention:
 class Steps:
     """Seconds of an iteration of one segment."""
 
-    __slots__ = ("attention", "delta_s", "head", "layers", "linear", "segment")
+    __slots__ = ("attention", "delta_s", "head", "layers", "linear", "segment", "usual")
 
     def __init__(self, costs: CostModel, serving: Serving, segment: Segment, attention: Attention) -> None:
         self.segment, self.attention, self.layers = segment, attention, segment.attns
@@ -72,6 +72,15 @@ class Steps:
         """By rows that a next token is wanted for."""
         self.delta_s = serving.delta_us_per_row_group / 1e6 * segment.attns if segment.deltas else 0.0
         """For each app with a delta."""
+        self.usual: list[float] = [0.0] + [-1.0] * serving.max_batch
+        """`usual_s` by rows, as far as it was asked for."""
+
+    def usual_s(self, rows: int, context: int) -> float:
+        """Seconds for `rows` rows that look at `context` tokens each, which is the same number at every call."""
+        found = self.usual[rows]
+        if found < 0:
+            found = self.usual[rows] = self.decode_s(rows, rows * context)
+        return found
 
     def decode_s(self, rows: int, context: int, groups: int = 0) -> float:
         """Seconds for `rows` rows that look at `context` tokens together; `groups` of apps with deltas."""

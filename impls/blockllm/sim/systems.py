@@ -53,6 +53,22 @@ SYSTEMS: dict[str, Serving] = {
 }
 
 
+def plain(serving: Serving, **fields: object) -> Serving:
+    """A system without what the second simulator (`on_simpy`) lacks: choices, copies, ageing, growing, shrinking."""
+    fixed = replace(
+        serving,
+        age_s=1e9,
+        replica_share=0.0,
+        kv="owner",
+        assembly=False,
+        speculation="off",
+        scaling=False,
+        kv_reserve=0.0,
+        batch="global",
+    )
+    return replace(fixed, **fields)  # type: ignore[arg-type]
+
+
 def system(name: str, **fields: object) -> Serving:
     """A system by name, with fields replaced; raises UserError for an unknown name, field or value."""
     if name not in SYSTEMS:

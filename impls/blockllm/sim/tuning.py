@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from .config import Serving
 
-COPIES = (0.0, 0.05, 0.1, 0.2, 0.4)
+COPIES = (0.0, 0.1, 0.2, 0.4, 1.0)
 GLOBAL: dict[str, tuple[object, ...]] = {
     "max_batch": (32, 64, 128),
     "replica_share": COPIES,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heappush
 from itertools import count
+from typing import Any
 
 import numpy as np
 
@@ -71,7 +72,7 @@ class World:
         self.serving, self.cluster, self.content, self.expected = serving, cluster, content, expected
         self.rng = np.random.default_rng([seed, 0x51])
         self.now = 0.0
-        self.heap: list[tuple[float, int, int, object]] = []
+        self.heap: list[tuple[float, int, int, Any]] = []
         self.tick = count(1).__next__
         self.counts = Counts()
         self.nothing: deque[int] = deque()
@@ -132,7 +133,8 @@ class World:
         """A copy of a segment on a GPU; its weights count unless it is COLD."""
         pool = self.pools[segment]
         limit = block_batch(self.serving, pool.steps, self.context)
-        instance = Instance(len(self.instances), pool, gpu, limit, pool.segment.weight_bytes)
+        finish_first = self.serving.turns == "under_way_first"
+        instance = Instance(len(self.instances), pool, gpu, limit, pool.segment.weight_bytes, finish_first)
         instance.state = state
         self.instances.append(instance)
         pool.instances.append(instance)
@@ -152,9 +154,16 @@ class World:
         for path in self._paths.values():
             path.careful = self._careful(path)
 
-    def _careful(self, path: Path) -> bool:
-        several = self.serving.kv != "owner" and any(len(i.pool.instances) > 1 for i in path.instances)
-        return several or path.guess >= 0 or self.serving.substitute == "any"
+    def _careful(self, path: Path) -> tuple[bool, ...]:
+        """By place: whether there is more than one instance to go to, or a guess to make."""
+        serving = self.serving
+        always, choosing = serving.substitute == "any", serving.kv != "owner"
+        return tuple(
+            [
+                place == path.guess or (choosing and (always or len(instance.pool.instances) > 1))
+                for place, instance in enumerate(path.instances)
+            ]
+        )
 
     # --- paths -----------------------------------------------------------------------------------------------------
 
@@ -184,7 +193,7 @@ class World:
         if instance.state in (READY, DRAINING):
             if not instance.ready:
                 instance.ready = True
-                gpu.ready.append(instance)
+                instance.line.append(instance)
         elif instance.state == COLD and instance not in gpu.cold:
             gpu.cold.append(instance)
         if gpu.running is None:
@@ -288,6 +297,7 @@ class World:
     def move_resident(self, request: int, instance: Instance, change: int) -> None:
         """A request begins (+1) or ends (−1) to hold KV at an instance."""
         instance.resident += change
+        instance.gpu.turn_s = -1.0
         instance.fresh = False
         if instance.delta_s:
             app = self.app[request]

@@ -26,13 +26,13 @@ class Thresholds:
     agree: float
     """Smallest share of tokens with the same likeliest next token."""
 
-    def pass_(self, row: Row) -> bool:
+    def allows(self, row: Row) -> bool:
         return row.kl <= self.kl and row.agree >= self.agree
 
 
 def decide(rows: Sequence[Row], thresholds: Thresholds) -> frozenset[Swap]:
     """The swaps that are allowed. The rows must be of text that is not reported on afterwards."""
-    return frozenset(row.swap for row in rows if thresholds.pass_(row))
+    return frozenset(row.swap for row in rows if thresholds.allows(row))
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +52,8 @@ class LetThrough:
 def let_through(rows: Sequence[Row], cosine: float, thresholds: Thresholds) -> LetThrough:
     """What a threshold of the cosine would do with these swaps."""
     accepted = [row for row in rows if row.likeness.cosine >= cosine]
-    wrongly = sorted((row for row in accepted if not thresholds.pass_(row)), key=lambda row: -row.kl)
-    missed = (row for row in rows if not row.likeness.cosine >= cosine and thresholds.pass_(row))
+    wrongly = sorted((row for row in accepted if not thresholds.allows(row)), key=lambda row: -row.kl)
+    missed = (row for row in rows if not row.likeness.cosine >= cosine and thresholds.allows(row))
     return LetThrough(cosine, tuple(accepted), tuple(wrongly), tuple(missed))
 
 

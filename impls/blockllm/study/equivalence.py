@@ -17,7 +17,7 @@ from ..groups import Place
 from .compare import AT_ONCE, Divergences, compare
 from .likeness import Likeness, likeness
 from .states import number_of, same
-from .text import Text
+from .text import Floats, Text
 
 Chains = Mapping[str, Chain]
 """By the name of the model."""
@@ -54,6 +54,8 @@ class Row:
     likeness: Likeness
     apart: Divergences
     """Of the swapped chain from the original one."""
+    own: Floats
+    """Surprise of the original chain itself, nat a token, [documents]."""
 
     @property
     def kl(self) -> float:
@@ -119,11 +121,11 @@ def measure(chains: Chains, swaps: Sequence[Swap], texts: Texts, at_once: int = 
     for name, chain in chains.items():
         own = [swap for swap in swaps if swap.original == name]
         if own:
-            _, apart = compare(chain, [swapped(chains, [swap]) for swap in own], texts[name], at_once)
+            before, apart = compare(chain, [swapped(chains, [swap]) for swap in own], texts[name], at_once)
             for swap, divergences in zip(own, apart, strict=True):
                 original = chain.links[number_of(chain, swap.place)]
                 alike = likeness(original, substitute_link(chains, swap))
-                found[swap] = Row(swap, alike, divergences)
+                found[swap] = Row(swap, alike, divergences, before)
     return [found[swap] for swap in swaps]
 
 

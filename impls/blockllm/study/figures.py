@@ -10,11 +10,15 @@ from typing import Any
 
 from .decision import Thresholds, let_through, rank_correlations
 from .equivalence import Row, Swap
-from .joint import Joint
+from .joint import KL, Joint
 from .text import Floats
 
-COSINES = (0.9, 0.98, 0.99, 0.995, 0.999, 0.9995, 0.9999)
+COSINES = (0.9, 0.98, 0.99, 0.995, 0.999, 0.9995, 0.9999, 0.99999)
 """Thresholds that a cosine alone might be given."""
+
+
+LEAST = 1e-7
+"""Of 1 − cosine in the picture, where matrices are equal and the swap differs by a delta that the cosine cannot see."""
 
 
 def scatter(
@@ -45,6 +49,23 @@ def scatter(
     if probes is not None:
         found["KL of probes"] = [float(values.mean()) for values in probes]
     return found
+
+
+def picture(points: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """The columns of `scatter` as the report draws them: KL divergence of each swap over its cosine, by kind."""
+    kinds = [
+        "other layer" if not same else f"same layer, {kind}"
+        for same, kind in zip(points["same layer"], points["kind"], strict=True)
+    ]
+    return {
+        "x": f"1 − cosine of the parameters ({LEAST:g}: matrices equal)",
+        "y": "KL, nat",
+        "points": [
+            (max(1 - x, LEAST), y, kind, swap)
+            for x, y, kind, swap in zip(points["cosine"], points["KL"], kinds, points["swap"], strict=True)
+        ],
+        "lines": {"allowed at most": KL},
+    }
 
 
 def cosine_table(

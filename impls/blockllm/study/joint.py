@@ -48,7 +48,7 @@ class Joint:
         return min((float(apart.agree.mean()) for apart in self.apart.values()), default=1.0)
 
 
-def at_once(rows: Sequence[Row], allowed: Iterable[Swap], most: int | None = None) -> Made:
+def worst_together(rows: Sequence[Row], allowed: Iterable[Swap], most: int | None = None) -> Made:
     """Of the allowed substitutions of each original the worst at each place, and of these the `most` worst.
 
     Serving may choose any that is allowed, so what is judged is what it could do worst. None is all places.
@@ -64,11 +64,16 @@ def at_once(rows: Sequence[Row], allowed: Iterable[Swap], most: int | None = Non
 
 
 def jointly(
-    chains: Chains, made: Made, texts: Texts, blocks_at_once: int = AT_ONCE
+    chains: Chains, made: Made, texts: Texts, at_once: int = AT_ONCE, rows: Sequence[Row] = ()
 ) -> dict[str, Divergences]:
-    """How far each original is from itself with its substitutions, by original."""
+    """How far each original is from itself with its substitutions, by original.
+
+    rows: of swaps on the same texts; a chain with one of them alone is not computed again.
+    """
+    alone: dict[tuple[Swap, ...], Divergences] = {(row.swap,): row.apart for row in rows}
     return {
-        original: compare(chains[original], [swapped(chains, swaps)], texts[original], blocks_at_once)[1][0]
+        original: alone.get(swaps)
+        or compare(chains[original], [swapped(chains, swaps)], texts[original], at_once)[1][0]
         for original, swaps in made.items()
     }
 
@@ -79,21 +84,21 @@ def sweep(
     texts: Texts,
     grid: Sequence[Thresholds] = GRID,
     most: int | None = None,
-    blocks_at_once: int = AT_ONCE,
+    at_once: int = AT_ONCE,
 ) -> list[Joint]:
     """What each pair of thresholds leads to; texts: those that the rows were measured on.
 
-    Thresholds that allow the same are computed once.
+    Thresholds that allow the same are computed once, and single substitutions are known from the rows.
     """
     alone = {row.swap: row.kl for row in rows}
     allowed = [decide(rows, thresholds) for thresholds in grid]
-    made = [at_once(rows, passed, most) for passed in allowed]
-    found: dict[tuple[Swap, ...], Divergences] = {}
+    made = [worst_together(rows, passed, most) for passed in allowed]
+    found: dict[tuple[Swap, ...], Divergences] = {(row.swap,): row.apart for row in rows}
     for original, chain in chains.items():
-        distinct = list(dict.fromkeys(one[original] for one in made if original in one))
+        distinct = list(dict.fromkeys(one[original] for one in made if len(one.get(original, ())) > 1))
         if distinct:
             others = [swapped(chains, swaps) for swaps in distinct]
-            _, apart = compare(chain, others, texts[original], blocks_at_once)
+            _, apart = compare(chain, others, texts[original], at_once)
             found |= dict(zip(distinct, apart, strict=True))
     return [
         Joint(
@@ -110,5 +115,8 @@ def sweep(
 def choose(swept: Sequence[Joint], kl: float = KL, agree: float = AGREE) -> Joint | None:
     """Of what keeps within both targets in every chain, what allows most; of equals the strictest. None if nothing."""
     within = [joint for joint in swept if joint.kl <= kl and joint.agree >= agree]
-    order = lambda one: (len(one.allowed), -one.thresholds.kl, one.thresholds.agree)  # noqa: E731
-    return max(within, key=order, default=None)
+
+    def preferred(one: Joint) -> tuple[int, float, float]:
+        return len(one.allowed), -one.thresholds.kl, one.thresholds.agree
+
+    return max(within, key=preferred, default=None)

@@ -1,4 +1,4 @@
-"""How well a surrogate does its block's work, and what it saves: outputs, drafted tokens, and the work to be timed.
+"""How well a surrogate does its block's work, and what it saves: its outputs, and the work to be timed.
 
 Top-1 agreement and KL divergence of the whole chain are `compare`'s. The simulator takes acceptance and time from here.
 (Specification §1.6 and §2.5.)
@@ -14,7 +14,6 @@ import torch.nn.functional as F
 
 from ..chain import Block, Chain
 from ..execute.monolith import Alone
-from ..execute.speculation import Speculated, speculate
 from ..execute.steps import prepare
 from ..groups import Place
 from .compare import AT_ONCE
@@ -62,13 +61,6 @@ def fidelity(
             )
     by_token = (torch.cat(kept, dim=1) for kept in found)
     return [Fidelity(*map(text.means, values)) for values in by_token]
-
-
-def drafted(
-    chain: Chain, draft: Chain, prompts: Sequence[Sequence[int]], new_tokens: int, at_once: int
-) -> list[Speculated]:
-    """Exact speculation after each prompt, `at_once` tokens a pass: what share of the draft's tokens is accepted."""
-    return [speculate(chain, draft, prompt, new_tokens, at_once) for prompt in prompts]
 
 
 def work(

@@ -42,7 +42,7 @@ class Study:
         if chosen.joint is None or not chosen.joint.allowed:
             return 1.0
         rows = [row for row in self.test if row.swap in chosen.joint.allowed]
-        return sum(chosen.joint.thresholds.pass_(row) for row in rows) / len(rows)
+        return sum(chosen.joint.thresholds.allows(row) for row in rows) / len(rows)
 
 
 def study(
@@ -57,12 +57,16 @@ def study(
     agree: float = AGREE,
     at_once: int = AT_ONCE,
 ) -> Study:
-    """Measure swaps on both texts; choose thresholds on `valid` for chains with each number of substitutions."""
-    rows = measure(chains, swaps, valid, at_once)
+    """Measure swaps on both texts; choose thresholds on `valid` for chains with each number of substitutions.
+
+    Swaps between layers are controls: measured, and never allowed.
+    """
+    rows, on_test = (measure(chains, swaps, texts, at_once) for texts in (valid, test))
+    within = [row for row in rows if row.swap.same_layer]
     chosen = []
     for most in mosts:
-        swept = sweep(chains, rows, valid, grid, most, at_once)
+        swept = sweep(chains, within, valid, grid, most, at_once)
         joint = choose(swept, kl, agree)
-        apart = jointly(chains, joint.made, test, at_once) if joint else {}
+        apart = jointly(chains, joint.made, test, at_once, on_test) if joint else {}
         chosen.append(Chosen(most, tuple(swept), joint, apart))
-    return Study(tuple(rows), tuple(measure(chains, swaps, test, at_once)), tuple(chosen))
+    return Study(tuple(rows), tuple(on_test), tuple(chosen))

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import lru_cache
 
 import torch
 
@@ -17,7 +18,7 @@ from remeasure.errors import UserError
 from remeasure.impls.common.llama import LlamaConfig, Weights
 
 from ..chain import Block, Chain, Delta, Link, Model, Settings
-from ..groups import Kind, Place, places, signature, tensors_at
+from ..groups import Kind, Place, places, signature, tensors_of
 from .chains import Hash, Step, Stored, checked_name
 from .objects import NAMES, Content, described
 
@@ -128,14 +129,20 @@ def block(kind: Kind, tensors: Weights, config: LlamaConfig, settings: Settings 
 
 
 def _group(stored: Stored, step: Step, contents: Contents) -> Weights:
-    """The tensors at a place in the order of `tensors_at`."""
+    """The tensors at a place in the order of `tensors_of`."""
     tensors = contents[step.object].tensors
     if problem := _misfit(stored.config, step.place, tensors):
         raise UserError(
             f"the chain of {stored.model} does not fit its objects: {step.place}, {step.object[:12]}…, {problem}; "
             f"delete it and insert {stored.model} again."
         )
-    return {spec.name: tensors[spec.name] for spec in tensors_at(stored.config, step.place)}
+    return {name: tensors[name] for name in _shapes(stored.config, step.place.kind)}
+
+
+@lru_cache(maxsize=64)
+def _shapes(config: LlamaConfig, kind: Kind) -> Mapping[str, tuple[int, ...]]:
+    """Of the tensors of a group, in their order; a zoo asks for the same few again and again."""
+    return {spec.name: spec.shape for spec in tensors_of(config, kind)}
 
 
 def _unstorable(tensors: Weights) -> str:
@@ -149,7 +156,7 @@ def _unstorable(tensors: Weights) -> str:
 def _misfit(config: LlamaConfig, place: Place, tensors: Weights) -> str:
     """What is wrong with the tensors at a place, as a clause without its subject; empty if nothing."""
     held = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    wanted = {spec.name: spec.shape for spec in tensors_at(config, place)}
+    wanted = _shapes(config, place.kind)
     other = [name for name in {**wanted, **held} if held.get(name) != wanted.get(name)]
     if not other:
         return ""

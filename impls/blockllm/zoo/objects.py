@@ -4,8 +4,8 @@ An object's name is the sha256 over its settings and over name, type, shape and 
 not over the file. The file is in the safetensors format and has one form only (header in order, padded to 64 bytes),
 so that every byte of it follows from its name, and a changed one is found wherever it is.
 
-Fresh memory can cost more than hashing does. So files are mapped, not copied, and written past the page cache. Hashing
-and the disk's work take place at the same time, in threads, for neither holds Python's lock.
+Files are read and written past the page cache, whose memory would be taken only to be copied from. Some threads wait
+for the disk while others hash, one a core, for neither holds Python's lock.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ import errno
 import fcntl
 import hashlib
 import json
-import mmap
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import prod
@@ -26,24 +24,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from remeasure.impls.common.llama import ALIGNMENT, Weights
 
 from ..chain import Settings
+from .memory import Bytes, Place, fresh, whole_pages
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
 T = TypeVar("T")
-Bytes = npt.NDArray[np.uint8]
 SUFFIX = ".safetensors"
 TYPES = {"F16": torch.float16, "F32": torch.float32}
 """What tensors of a zoo are made of, by safetensors' names."""
 NAMES = {dtype: name for name, dtype in TYPES.items()}
-STAGING_BYTES = 4 << 20
-"""Bytes written at a time."""
+PIECE = 4 << 20
+"""Bytes read or written at a time."""
 
 
 @dataclass(frozen=True)
@@ -89,13 +86,14 @@ def described(tensors: Weights, settings: Settings) -> Content:
 
 
 def write(content: Content, path: Path, staging: Bytes) -> None:
-    """Write an object's file, which must be new, past the page cache, through memory that `staging_memory` gave.
+    """Write an object's file, which must be new, past the page cache, through `staging`: whole pages from `memory`.
 
     So the disk has nearly all of it at once, and no fresh memory is needed for it to wait in; what is missing is a
     fsync. Raises OSError; what is then half-written is the caller's to remove.
     """
     header = np.frombuffer(_header(_entries(content.tensors), content.settings), np.uint8)
-    descriptor = _created(path)
+    # Nobody writes to an object again, for its name says what is in it.
+    descriptor = _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
         filled = done = 0
         for piece in (header, *map(_bytes, content.tensors.values())):
@@ -105,50 +103,77 @@ def write(content: Content, path: Path, staging: Bytes) -> None:
                 piece, filled = piece[taken:], filled + taken
                 if filled == len(staging):
                     done, filled = done + _put(descriptor, staging, done), 0
-        _put(descriptor, staging[: -(-filled // mmap.PAGESIZE) * mmap.PAGESIZE], done)
-        os.ftruncate(descriptor, content.nbytes)  # whole pages were written
+        _put(descriptor, staging[: whole_pages(filled)], done)
+        os.ftruncate(descriptor, content.nbytes)  # to less than whole pages
     finally:
         os.close(descriptor)
 
 
-def staging_memory() -> Bytes:
-    """Memory for `write`, at a page's boundary, through which one file after the other can be written."""
-    return np.frombuffer(mmap.mmap(-1, STAGING_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), np.uint8)
-
-
 def for_each(paths: Sequence[Path], work: Callable[[Path], T], threads: int) -> list[T]:
-    """Do `work`, which reads a file, for each: `threads` at a time, and one asks the disk for the later files."""
-    with ThreadPoolExecutor(threads + 1) as pool:
-        pool.submit(_ask_ahead, paths)
+    """Do `work`, which reads and hashes a file, for each: `threads` hash while as many wait for the disk."""
+    with ThreadPoolExecutor(2 * threads) as pool:
         return list(pool.map(work, paths))
 
 
-def read(path: Path, check: bool = True) -> Content:
-    """An object's tensors, as views of its mapped file; whoever writes to them changes a copy of theirs.
+def pipelined(
+    paths: Sequence[Path],
+    first: Callable[[Path], memoryview],
+    then: Callable[[Path, memoryview], T],
+    threads: int,
+) -> list[T]:
+    """Do `first`, which reads a file, for each, as far ahead as the disk allows, and `then` with what it gave."""
+    with ThreadPoolExecutor(2 * threads) as reading, ThreadPoolExecutor(threads) as hashing:
+        files = [reading.submit(first, path) for path in paths]
+        return list(hashing.map(lambda path, file: then(path, file.result()), paths, files))
 
-    They are hashed, if `check`. The file may be removed while they are used, but not written to. Raises OSError, and
-    ValueError with a clause that says what is wrong with the file.
+
+def read(path: Path, check: bool = True, place: Place = fresh) -> Content:
+    """An object's tensors, in memory that `place` gives; raises what `taken` and `understood` raise."""
+    return understood(path, taken(path, place), check)
+
+
+def taken(path: Path, place: Place = fresh) -> memoryview:
+    """A file's bytes, in memory that `place` gives. Raises OSError, and ValueError with a clause for a file that is
+    empty or becomes shorter."""
+    descriptor = _opened(path, os.O_RDONLY)
+    try:
+        nbytes = os.fstat(descriptor).st_size
+        if not nbytes:
+            raise ValueError("it is empty")
+        memory, done = place(nbytes).data[: whole_pages(nbytes)], 0
+        while done < nbytes:
+            got = os.preadv(descriptor, [memory[done : done + PIECE]], done)
+            if not got:
+                raise ValueError(f"it ends after {done} of its {nbytes} bytes")
+            done += got
+        return memory[:nbytes]
+    finally:
+        os.close(descriptor)
+
+
+def understood(path: Path, file: memoryview, check: bool = True) -> Content:
+    """The tensors in a file's bytes, where they lie; they are hashed, if `check`.
+
+    Raises ValueError with a clause that says what is wrong with the file.
     """
-    mapped = _mapped(path)
-    entries, settings, start = _understood(mapped)
-    places = [mapped[begin:end] for begin, end in _spans(entries, start)]
+    entries, settings, start = _parsed(file)
+    places = [file[begin:end] for begin, end in _spans(entries, start)]
     name = path.name.removesuffix(SUFFIX)
     if check and (found := _name(entries, places, settings)) != name:
         raise ValueError(f"it holds {found[:12]}…, not what its name says")
     tensors = {entry.name: _view(place, entry) for entry, place in zip(entries, places, strict=True)}
-    return Content(name, tensors, settings, len(mapped))
+    return Content(name, tensors, settings, len(file))
 
 
-def _created(path: Path) -> int:
-    """A new file, past the page cache unless its file system has no such way. Nobody writes to an object again: its
-    name says what is in it, and others may have it mapped."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+def _opened(path: Path, flags: int) -> int:
+    """A file past the page cache, unless its file system has no such way."""
     try:
         return os.open(path, flags | os.O_DIRECT, 0o444)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        path.unlink(missing_ok=True)  # it may have been made before it was refused
+        if flags & os.O_CREAT:
+            path.unlink(missing_ok=True)  # it may have been made before it was refused
         return os.open(path, flags, 0o444)
 
 
@@ -165,23 +190,6 @@ def _put(descriptor: int, content: Bytes, start: int) -> int:
             # Only the page cache takes a part of a page, as where a file reaches its limit, or says why it does not.
             fcntl.fcntl(descriptor, fcntl.F_SETFL, flags & ~os.O_DIRECT)
     return done
-
-
-def _ask_ahead(paths: Iterable[Path]) -> None:
-    """Have the kernel fetch whole files. Only advice: what is wrong with one of them is said where it is read."""
-    for path in paths:
-        with suppress(OSError), path.open("rb", buffering=0) as file:
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
-
-
-def _mapped(path: Path) -> memoryview:
-    """A file's bytes; private, so that writing to them does not reach the file."""
-    with path.open("rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
-        if not size:
-            raise ValueError("it is empty")
-        protection = mmap.PROT_READ | mmap.PROT_WRITE  # torch wants memory that it could write to
-        return memoryview(mmap.mmap(file.fileno(), size, flags=mmap.MAP_PRIVATE, prot=protection))
 
 
 def _bytes(tensor: torch.Tensor) -> Bytes:
@@ -226,7 +234,7 @@ def _header(entries: Sequence[Entry], settings: Settings) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def _understood(file: memoryview) -> tuple[list[Entry], Settings, int]:
+def _parsed(file: memoryview) -> tuple[list[Entry], Settings, int]:
     """What a file's header says and where its tensors begin; ValueError where `_header` would not say it like that."""
     start = 8 + int.from_bytes(file[:8], "little")
     if start > len(file):

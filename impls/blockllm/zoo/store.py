@@ -10,11 +10,12 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 from remeasure.errors import UserError
 from remeasure.impls.common.llama import Weights
@@ -22,9 +23,11 @@ from remeasure.impls.common.llama import Weights
 from ..chain import Block, Chain, Model, Settings
 from . import assemble, chains, objects
 from .chains import Hash, Stored
-from .objects import Content
+from .memory import Place, Scratch, Spare, fresh
 from .writing import TEMPORARY, Batch, put, wait_for_disk
 
+P = ParamSpec("P")
+T = TypeVar("T")
 USES_SHOWN = 5
 """Uses of a damaged object that its sentence names before it only counts them."""
 
@@ -52,6 +55,7 @@ class Zoo:
         self.root = root
         self.objects, self.chains = root / "objects", root / "chains"
         self.threads = threads or len(os.sched_getaffinity(0))
+        self._staging = Spare(objects.PIECE)
 
     def insert(self, model: Model) -> Inserted:
         """Store a model; a second time, and where another model has the same tensors, nothing is added.
@@ -63,7 +67,7 @@ class Zoo:
         parts = list(assemble.parts(model))
         path = self.chain_file(model.name)
         with self._changing(f"take {model.name}", fcntl.LOCK_SH):
-            batch = Batch(self.objects)
+            batch = Batch(self.objects, self._staging)
             try:
                 content = chains.encode(assemble.to_stored(model, self._add(batch, parts)))
                 there = path.exists()
@@ -81,14 +85,21 @@ class Zoo:
         seconds, fsync_s = written - begun, time.perf_counter() - written
         return Inserted(new_bytes, sum(batch.shared.values()), len(batch.new), seconds, fsync_s)
 
-    def fetch(self, *names: str, check: bool = True) -> dict[str, Model]:
-        """Models as they were inserted, bit for bit; equal groups are the same tensors, views of the objects' files.
+    def fetch(self, *names: str, check: bool = True, place: Place = fresh) -> dict[str, Model]:
+        """Models as they were inserted, bit for bit; equal groups are the same tensors.
 
-        check: hash them. Raises UserError naming a missing or damaged object, its block and its models.
+        check: hash them. place: gives the memory that they are read into, of a server's such as `memory.Reserved`.
+        Raises UserError naming a missing or damaged object, its block and its models.
         """
         wanted = {name: self.stored(name) for name in names}
-        contents = self._read(wanted, check, lambda content: content)
-        return {name: assemble.to_model(stored, contents) for name, stored in wanted.items()}
+        contents = objects.pipelined(
+            self._files_of(wanted.values()),
+            self._said(lambda path: objects.taken(path, place)),
+            self._said(lambda path, file: objects.understood(path, file, check)),
+            self.threads,
+        )
+        found = {content.name: content for content in contents}
+        return {name: assemble.to_model(stored, found) for name, stored in wanted.items()}
 
     def load(self, *names: str, check: bool = True) -> dict[str, Chain]:
         """Models ready to run, fp32; equal blocks, of all of them, are one object.
@@ -96,9 +107,15 @@ class Zoo:
         check: hash them. Raises UserError as `fetch` does, and for a chain that cannot be executed.
         """
         wanted = {name: self.stored(name) for name in names}
-        contents = self._read(wanted, check, assemble.widened)
+        scratch = Scratch()
+        contents = objects.for_each(
+            self._files_of(wanted.values()),
+            self._said(lambda path: assemble.widened(objects.read(path, check, scratch))),
+            self.threads,
+        )
+        found = {content.name: content for content in contents}
         blocks: dict[str, Block] = {}
-        return {name: assemble.to_chain(stored, contents, blocks) for name, stored in wanted.items()}
+        return {name: assemble.to_chain(stored, found, blocks) for name, stored in wanted.items()}
 
     def remove(self, name: str) -> None:
         """Forget a model; its objects stay until `collect`. Raises UserError for one that is not here."""
@@ -188,21 +205,22 @@ class Zoo:
         with ThreadPoolExecutor(2 * self.threads) as pool:  # some wait for the disk while others hash
             return [name for _, name in sorted(pool.map(add, largest_first))]
 
-    def _read(
-        self, wanted: Mapping[str, Stored], check: bool, use: Callable[[Content], Content]
-    ) -> dict[Hash, Content]:
-        """Every object of some models, once."""
+    def _files_of(self, models: Iterable[Stored]) -> list[Path]:
+        """Every object of some models, once; the largest first, so that no thread is left with it at the end."""
+        names = {name for stored in models for name in stored.objects}
+        return sorted(map(self.object_file, names), key=lambda path: (-_size(path), path))
 
-        def read(path: Path) -> Content:
+    def _said(self, work: Callable[Concatenate[Path, P], T]) -> Callable[Concatenate[Path, P], T]:
+        """The same work on an object's file, with the sentence about the object where it fails."""
+
+        def call(path: Path, /, *given: P.args, **named: P.kwargs) -> T:
             try:
-                return use(objects.read(path, check))
+                return work(path, *given, **named)
             except (OSError, ValueError) as error:
                 name = path.name.removesuffix(objects.SUFFIX)
                 raise UserError(self.complaint(name, error, uses(self.readable()[0]).get(name, ()))) from None
 
-        names = {name for stored in wanted.values() for name in stored.objects}
-        largest_first = sorted(map(self.object_file, names), key=lambda path: (-_size(path), path))
-        return {content.name: content for content in objects.for_each(largest_first, read, self.threads)}
+        return call
 
     @contextmanager
     def _changing(self, what: str, lock: int) -> Iterator[None]:

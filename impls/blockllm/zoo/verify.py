@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from remeasure.errors import UserError
 
 from . import assemble, objects
 from .chains import Hash
+from .memory import Scratch
 from .objects import Content
 from .store import Zoo, uses
 from .writing import TEMPORARY
@@ -61,11 +63,14 @@ def _foreign(zoo: Zoo) -> Iterator[Path]:
 
 
 def _contents(zoo: Zoo, names: list[Hash]) -> dict[Hash, Content | Exception]:
-    """Each object, hashed, or why it cannot be had."""
+    """Each object, hashed, but with no more than the shapes of its tensors; or why it cannot be had."""
+    place = Scratch()
 
     def read(path: Path) -> Content | Exception:
         try:
-            return objects.read(path)
+            content = objects.read(path, place=place)
+            shapes = {name: tensor.to("meta") for name, tensor in content.tensors.items()}
+            return replace(content, tensors=shapes)
         except (OSError, ValueError) as error:
             return error
 

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from threading import Lock, local
+from threading import Lock
 
-from .objects import SUFFIX, Content, staging_memory, write
+from .memory import Spare
+from .objects import SUFFIX, Content, write
 
 TEMPORARY = ".tmp"
 """Ends the names of files that are being written."""
@@ -21,14 +22,14 @@ SYNCING = 8
 class Batch:
     """The objects of one insertion: each is written under a temporary name when it comes, all get theirs together."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, staging: Spare) -> None:
+        """staging: what files are written through."""
+        self.folder, self.staging = folder, staging
         self.new: dict[str, int] = {}
         """Bytes of the objects that were not there, by name."""
         self.shared: dict[str, int] = {}
         """Of those that were."""
         self._lock = Lock()
-        self._thread = local()
         self._mark = uuid.uuid4().hex
 
     def add(self, content: Content) -> None:
@@ -39,9 +40,8 @@ class Batch:
             held = _size(self.folder / content.file) == content.nbytes
             (self.shared if held else self.new)[content.name] = content.nbytes
         if not held:
-            if not hasattr(self._thread, "staging"):
-                self._thread.staging = staging_memory()
-            write(content, self._temporary(content.name), self._thread.staging)
+            with self.staging.lent() as staging:
+                write(content, self._temporary(content.name), staging)
 
     def commit(self) -> None:
         """Wait until the disk has what was added, then give it its names. Raises OSError."""

@@ -50,6 +50,8 @@ def plan(
 
     selected = options.selection(profile, system, case, claim, tag, seed, set_)
     planned = selected.plan(registry(), Store(places(results).results))
+    if left_out := selected.left_out(registry()):
+        console.note(left_out)
     if json:
         rows = [
             {

@@ -14,6 +14,7 @@ from ..errors import UserError
 
 if TYPE_CHECKING:
     from ..blocks import Planned
+    from ..own_data import OwnData
     from ..registry import Registry
     from ..store import Store
 
@@ -36,7 +37,8 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="FIELD=VALUE",
-        help="Replace a field of the data request and of every arm; data=DIR measures on the files in DIR.",
+        help="Replace a field of the data request and of every arm; data=DIR measures on the files in DIR, "
+        "trace=DIR replays the requests in DIR where a case is about requests.",
     ),
 ]
 Results = Annotated[
@@ -64,10 +66,8 @@ class Selection:
     def plan(self, registry: Registry, store: Store) -> list[Planned]:
         """The blocks it needs; raises UserError for a name that nothing has."""
         from ..blocks import plan
-        from ..overrides import parse_set
 
-        overrides: dict[str, Any] = dict(parse_set(list(self.settings)))
-        data = overrides.pop("data", None)
+        own, fields = self.own(registry)
         planned = plan(
             registry,
             store,
@@ -77,29 +77,59 @@ class Selection:
             claims=self.claims,
             tags=self.tags,
             seeds=self.seeds,
-            overrides=overrides,
-            data_dir=None if data is None else _folder(data),
+            overrides=fields,
+            data_dir=str(own.folder) if own else None,
+            serves=own.serves if own else None,
         )
         for system in {item.block.system for item in planned}:
             # A malformed claims.toml is refused now, not after hours of measuring.
             _ = registry.system(system).claims
+        if not planned and own and own.datasets:
+            raise UserError(
+                f"--set {own.setting}: no case of that selection is about {' or '.join(own.datasets)} in profile "
+                f"{self.profile}; see `remeasure list cases`."
+            )
         if not planned:
             raise UserError(
                 f"nothing matches that selection in profile {self.profile}; see `remeasure list`."
             )
         return planned
 
+    def own(self, registry: Registry) -> tuple[OwnData | None, dict[str, Any]]:
+        """The user's own files, if they were given, and the fields that were set."""
+        from ..overrides import parse_set
+        from ..own_data import own_data
+
+        return own_data(registry, parse_set(list(self.settings)))
+
+    def left_out(self, registry: Registry) -> str:
+        """A sentence for the cases that the user's own files are not for; empty where there are none."""
+        from ..blocks import select
+
+        own, _ = self.own(registry)
+        if own is None or own.datasets is None:
+            return ""
+        cases = select(registry, self.systems, self.cases, self.claims, self.tags)
+        count = sum(self.profile in case.profiles and not own.serves(case) for case in cases)
+        names = " and ".join(own.datasets)
+        others = "1 case on other data is" if count == 1 else f"{count} cases on other data are"
+        return (
+            f"--set {own.setting}: {own.folder.name} stands for {names}; {others} left out." if count else ""
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """What was asked for, as judging wants to know it."""
-        from ..overrides import parse_set
+        from ..registry import registry
 
+        own, fields = self.own(registry())
         return {
             "systems": list(self.systems),
             "cases": list(self.cases),
             "claims": list(self.claims),
             "tags": list(self.tags),
             "seeds": None if self.seeds is None else list(self.seeds),
-            "overrides": parse_set(list(self.settings)),
+            # By whichever word the folder was given: records only know that it was one.
+            "overrides": {**fields, **({"data": str(own.folder)} if own else {})},
         }
 
 
@@ -130,10 +160,3 @@ def seconds(text: str) -> float:
     if not match or float(match[1]) == 0:
         raise UserError(f"{text!r} is no duration; write for example 90s, 10m or 2h.")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
-
-
-def _folder(text: str) -> str:
-    folder = Path(text).expanduser()
-    if not folder.is_dir():
-        raise UserError(f"--set data={text}: there is no such folder; name the one that holds the files.")
-    return str(folder.resolve())

@@ -38,6 +38,8 @@ def report(
     from ..registry import registry
     from ..store import Store
 
+    if release and set_:
+        raise UserError("a release is of what is declared, on the published data; say it without --set.")
     where = places(results, out)
     store = Store(where.results)
     selected = options.selection(profile, system, case, claim, tag, seed, set_)

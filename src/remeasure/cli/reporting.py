@@ -29,10 +29,14 @@ def build(
     alike = set(map(_origin, records))
     have = {(record.system, record.case) for record in records}
     lack = {(item.block.system, item.block.case) for item in planned} - have
+    own = _own_hashes(planned)
     records += [
         record
         for record in store.read_all(selected.profile)
-        if (record.system, record.case) in lack
+        if (
+            (record.system, record.case) in lack
+            and (own is None or (record.data and record.data.sha256 in own))
+        )
         or (selected.seeds is None and record.key not in keys and _origin(record) in alike)
     ]
     return judge(selected, records, store, where, releasing=releasing)
@@ -43,6 +47,20 @@ def _origin(record: Record) -> tuple[str, ...]:
     made = record.provenance
     data = record.data.sha256 if record.data else ""
     return record.system, record.case, made.fingerprint, made.environment, data, str(record.overrides)
+
+
+def _own_hashes(planned: Sequence[Planned]) -> set[str] | None:
+    """Of the files in the folder that was given; None where none was. Records of another folder are about others."""
+    from ..data import source_of
+    from ..registry import registry
+
+    found, hashes = registry(), set()
+    folders = {(f"{item.block.system}/{item.block.case}", item.block.data_dir) for item in planned}
+    for name, folder in folders:
+        if folder is not None:
+            case = found.case(name)
+            hashes.add(source_of(case, found.dataset(case.dataset), Path(folder)).sha256)
+    return hashes or None
 
 
 def judge(

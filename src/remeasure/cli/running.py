@@ -47,6 +47,7 @@ def run(
 ) -> None:
     """Measure, judge, and write the page. What is finished is not measured again: say the same to go on."""
     from ..executors.local import LocalExecutor
+    from ..own_data import read_once
     from ..registry import registry
     from ..runner import run as run_blocks
     from ..store import Store
@@ -57,8 +58,13 @@ def run(
     found, store = registry(), Store(where.results)
     selected = options.selection(profile, system, case, claim, tag, seed, set_)
     planned = selected.plan(found, store)
+    own, _ = selected.own(found)
+    if own and own.datasets:
+        read_once(own, planned, found)
+    if left_out := selected.left_out(found):
+        console.note(left_out)
     executor = LocalExecutor(jobs)
-    cut_short: list[Record] = []
+    ended: list[Record] = []
     try:
         with shown(planned, executor.jobs) as progress:
             outcome = run_blocks(
@@ -67,7 +73,7 @@ def run(
                 executor,
                 progress=progress,
                 budget_s=budget_s,
-                on_record=lambda record: cut_short.append(record) if record.budget_ended else None,
+                on_record=ended.append,
             )
     except KeyboardInterrupt:
         raise typer.Exit(_interrupted(planned, store)) from None
@@ -87,15 +93,16 @@ def run(
     else:
         console.summary(report)
     typer.echo(f"The page is {page}.", err=json)
-    raise typer.Exit(_code(outcome, cut_short, report, words))
+    raise typer.Exit(_code(outcome, ended, report, words))
 
 
-def _code(outcome: Outcome, cut_short: Sequence[Record], report: Report, words: frozenset[str]) -> int:
+def _code(outcome: Outcome, ended: Sequence[Record], report: Report, words: frozenset[str]) -> int:
     """The exit code, and a line for each thing that is not as asked for."""
     code = exits.OK
+    cut_short = sum(record.budget_ended for record in ended)
     if outcome.not_started or cut_short:
         console.note(
-            f"The budget ended; blocks not begun: {len(outcome.not_started)}, cut short: {len(cut_short)}. "
+            f"The budget ended; blocks not begun: {len(outcome.not_started)}, cut short: {cut_short}. "
             "Say the same again to go on."
         )
         code = exits.BUDGET_ENDED
@@ -106,6 +113,12 @@ def _code(outcome: Outcome, cut_short: Sequence[Record], report: Report, words: 
         )
         code = exits.FAIL_ON
     if outcome.failed:
+        for sentence in dict.fromkeys(
+            f"{record.system}/{record.case}: {record.failure.message}"
+            for record in ended
+            if record.failure and record.failure.kind == "bad-input"
+        ):
+            console.note(sentence)
         console.note(
             f"Blocks that failed: {len(outcome.failed)}. The page shows why; the same call tries them again."
         )

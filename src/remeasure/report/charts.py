@@ -1,4 +1,4 @@
-"""The geometry of the charts, in percentages: curves over scale or load, and gain against cost."""
+"""The geometry of the charts, in percentages: curves over scale or load, scatters, and gain against cost."""
 
 from __future__ import annotations
 
@@ -93,6 +93,33 @@ def _spread(wanted: dict[str, float]) -> dict[str, float]:
         placed[i] = round(min(placed[i], limit), 2)
         limit = placed[i] - _LABEL_GAP
     return dict(zip(names, placed, strict=True))
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A scatter: every dot's colour, place and words."""
+
+    x: Axis
+    y: Axis
+    styles: dict[str, int]
+    dots: list[tuple[int, float, float, str]]
+    lines: list[tuple[str, float]]
+
+
+def cloud(case: CaseSummary) -> Cloud | None:
+    """The scatter of a case that has one with two points or more."""
+    points = [p for p in case.scatter.points if isfinite(p[0]) and isfinite(p[1])] if case.scatter else []
+    if case.scatter is None or len(points) < 2:
+        return None
+    xs = [x for x, *_ in points]
+    ys = [*(y for _, y, *_ in points), *case.scatter.lines.values()]
+    x, y = axis(xs, log=spans(xs, 50)), axis(ys, log=spans(ys, 50))
+    styles = {kind: n % 6 + 1 for n, kind in enumerate(dict.fromkeys(kind for *_, kind, _ in points))}
+    dots = [
+        (styles[kind], x.at(a), round(100 - y.at(b), 2), f"{name}: {a:.3g}, {b:.3g}")
+        for a, b, kind, name in points
+    ]
+    return Cloud(x, y, styles, dots, [(n, round(100 - y.at(at), 2)) for n, at in case.scatter.lines.items()])
 
 
 @dataclass(frozen=True)

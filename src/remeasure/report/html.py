@@ -104,6 +104,7 @@ def _templates() -> Environment:
         undrawn=figures.undrawn,
         claim_panel=figures.claim_panel,
         staircase=figures.staircase,
+        cloud=charts.cloud,
         curves=charts.curves,
         tradeoffs=charts.tradeoffs,
         noise_panel=figures.noise_panel,

@@ -1,0 +1,79 @@
+"""What the case about the zoo's speed runs: the plain zoo beside the overlapped one, each against the limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from blockllm.zoo_models import bits, model
+
+from remeasure.contracts import Case
+from remeasure.errors import UserError
+from remeasure.impls.blockllm import zoo_runs
+from remeasure.impls.blockllm.cases_models import Moved, zoo_speed
+from remeasure.impls.blockllm.chain import Model
+from remeasure.impls.blockllm.zoo.limits import Limits
+from remeasure.impls.blockllm.zoo.plain import Plain
+from remeasure.impls.blockllm.zoo.store import Zoo
+
+FAMILY = [model("base"), model("lora", delta={1: 0}), model("top", (0, 0, 0, 1, 1, 0))]
+
+
+@pytest.fixture
+def family(monkeypatch: pytest.MonkeyPatch) -> list[Model]:
+    monkeypatch.setattr(zoo_runs, "random_family", lambda: FAMILY)
+    return FAMILY
+
+
+def limits_of(disk: float, sha256: float) -> object:
+    return lambda paths: Limits(sum(path.stat().st_size for path in paths), {4: disk}, {2: sha256})
+
+
+def test_every_arm_gives_every_number(family: list[Model], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo_runs, "limits", limits_of(2000.0, 1000.0))
+    hashed = sum(map(zoo_runs.separate_bytes, family)) / 1e6
+    for arm in zoo_speed.arms:
+        found = zoo_runs.moved(Moved("random", arm.config.how), None)()
+        assert set(found) == {metric.name for metric in zoo_speed.metrics} | {"extras"}, arm.name
+        assert found["insert / limit"] == pytest.approx(100 * hashed / found["insert"] / 1000)  # type: ignore[operator]
+
+
+def test_the_plain_zoo_holds_the_same_tensors_each_once(tmp_path: Path) -> None:
+    plain, zoo = Plain(tmp_path / "plain"), Zoo(tmp_path / "zoo", threads=2)
+    for one in FAMILY:
+        plain.insert(one)
+        zoo.insert(one)
+    assert len(list(plain.objects.iterdir())) == len(list(zoo.objects.iterdir()))
+    stored = [weights for one in FAMILY for weights in one.groups]
+    stored += [weights for one in FAMILY if one.delta for weights in one.delta.tensors.values()]
+    assert {repr(sorted(bits(weights).items())) for weights in plain.fetch()} == {
+        repr(sorted(bits(weights).items())) for weights in stored
+    }
+
+
+def test_the_plain_zoo_finds_a_damaged_object_too(tmp_path: Path) -> None:
+    plain = Plain(tmp_path)
+    plain.insert(FAMILY[0])
+    path = next(plain.objects.iterdir())
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(UserError, match=f"{path.name} is damaged"):
+        plain.fetch()
+
+
+def test_the_random_family_is_the_same_each_time_and_shares_its_halves() -> None:
+    one, other, both = zoo_runs.random_family()
+    half = len(one.groups) // 2
+    assert both.groups[:half] == one.groups[:half] and both.groups[half:] == other.groups[half:]
+    assert not torch.equal(one.groups[1]["q"], other.groups[1]["q"])
+    zoo_runs.random_family.cache_clear()
+    again = zoo_runs.random_family()[0]
+    assert all(bits(a) == bits(b) for a, b in zip(one.groups, again.groups, strict=True))
+    zoo_runs.random_family.cache_clear()
+
+
+def test_what_the_quick_profiles_run_is_there() -> None:
+    case: Case = zoo_speed
+    for profile in ("smoke", "asv"):
+        arms = case.profiles[profile].arms or ()
+        assert [case.arm(name).role for name in arms] == ["strawman", "reference"]
