@@ -111,7 +111,8 @@ class Serving:
     surrogate_time: float = 0.45
     """A surrogate's time as a share of the block's; its bytes too. Case `surrogate-time`, half of the channels."""
     equivalent_share: float = 0.48
-    """Share of the directed pairs of same-place blocks that passed the equivalence test; case `equivalence`."""
+    """Share of the directed pairs of same-place blocks that passed the equivalence test. Case `equivalence`, halves of
+    layers; of whole segments none passed there, so read BlockLLM beside the ablation without adaptive assembly."""
     equivalent_kl: float = 0.0007
     """Mean KL of a substitution that passed, nat; case `equivalence`."""
 
