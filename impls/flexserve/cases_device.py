@@ -237,7 +237,8 @@ device_fit = modelled_case(
             Arm(name, role(name), Fit(name)),
             Arm(f"{name}, by size alone", "ablation", Fit(name, "size")),
         )
-    ],
+    ]
+    + [Arm("Strawman, best law of size, told the bars", "ablation", Fit("Strawman", "told"))],
     (ERROR,),
     "device.misfit",
 )

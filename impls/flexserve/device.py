@@ -167,9 +167,9 @@ def misfit(config: Fit, workloads: Workloads, seed: int) -> dict[str, object]:
     """Percent by which each bar of Figure 5 is missed, float64 [bars]; one number, no draws."""
     from .sim.calibration import read
     from .sim.fit import left_out
-    from .sim.yardsticks import size_rule
+    from .sim.yardsticks import size_law_told, size_rule
 
-    rows = (left_out if config.by == "model" else size_rule)(read())
+    rows = {"model": left_out, "size": size_rule, "told": size_law_told}[config.by](read())
     return {"absolute error": [100 * abs(row.relative) for row in rows if row.system == config.system]}
 
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import numpy as np
 import pytest
 
 from remeasure.impls.flexserve.sim import fit
 from remeasure.impls.flexserve.sim.calibration import Calibration, read
+from remeasure.impls.flexserve.sim.costs import Costs
+from remeasure.impls.flexserve.sim.facts import MODELS as SHAPES
 from remeasure.impls.flexserve.sim.rows import MODELS, SYSTEMS, Row, mean_error, scatter
+from remeasure.impls.flexserve.sim.timeline import prefill
+from remeasure.impls.flexserve.sim.yardsticks import size_law_told
+from remeasure.impls.flexserve.systems import STRAWMAN
 
 NPU_SYSTEMS = ("NW-Base", "FlexServe", "Strawman-OPT")
 GOAL = 0.10
@@ -44,6 +50,37 @@ def test_models_left_out_are_met_within_ten_percent(rows: list[Row], system: str
 
 def test_the_strawman_misses_the_goal_by_a_stated_margin(rows: list[Row]) -> None:
     assert GOAL < mean_error(ttft(rows, "left out", "Strawman")) <= STRAWMAN_REACHED
+
+
+def test_no_law_of_size_comes_nearer_to_the_strawman_than_the_one_that_is_told_its_bars(
+    calibration: Calibration,
+) -> None:
+    """Random laws, half of them the told one with its power or one length's factor changed, all do worse."""
+    told = size_law_told(calibration)
+    least = mean_error(told)
+    paper = np.array([row.paper for row in told]).reshape(len(MODELS), -1)
+    said = np.array([row.modelled for row in told]).reshape(paper.shape)
+    assert least < mean_error(ttft(fit.left_out(calibration), "left out", "Strawman"))
+    costs = Costs(calibration)
+    before = np.array(
+        [
+            [
+                bar.ttft_s - bar.busy["compute"]
+                for n in (64, 128, 256, 512)
+                for bar in [prefill(STRAWMAN, m, n, costs)]
+            ]
+            for m in MODELS
+        ]
+    )
+    sizes = np.array([SHAPES[m].layer_weights for m in MODELS])
+    factor = np.log(said[0] - before[0])
+    power = np.log((said[1] - before[1]) / (said[0] - before[0])).mean() / np.log(sizes[1] / sizes[0])
+    rng = np.random.default_rng(0)
+    for _ in range(2000):
+        width = rng.choice([0.01, 0.1, 0.5])
+        c, p = factor + rng.normal(0, width, 4), power + rng.normal(0, width)
+        law = before + np.exp(c + p * np.log(sizes / sizes[0])[:, None])
+        assert np.abs(law / paper - 1).mean() > least - 1e-4
 
 
 @pytest.mark.parametrize("end", [0.0, 1.0])

@@ -14,7 +14,7 @@ from .facts import ANCHOR
 from .laws import CPU, NPU
 from .timeline import prefill
 
-Role = Literal["calibrated", "check", "left out", "disputed", "trivial"]
+Role = Literal["calibrated", "check", "left out", "disputed", "trivial", "told"]
 SYSTEMS = {
     "NW-Base": NW_BASE,
     "FlexServe": cold(FLEXSERVE),
@@ -44,7 +44,7 @@ class Row:
     """How far the paper's number may be from what was measured: printing or digitising."""
     role: Role
     """calibrated: an input; check: not an input; left out: said by the other models; disputed: the paper has two
-    values for it; trivial: what a rule without a model says."""
+    values for it; trivial: what a rule without a model says; told: the nearest of its form, the bars known."""
 
     @property
     def error(self) -> float:
