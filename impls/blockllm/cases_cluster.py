@@ -16,7 +16,15 @@ from remeasure.datasets.servegen.loader import Request as ServeGen
 
 from .questions import Cell, Crossing, Workload
 from .sim.systems import STRAWMAN
-from .tuned import BLOCKLLM_TUNED, IDEAL_TUNED, PM_TUNED, PS_TUNED, tuning
+from .tuned import (
+    ALPASERVE_TUNED,
+    BLOCKLLM_TUNED,
+    IDEAL_TUNED,
+    LLUMNIX_TUNED,
+    PM_TUNED,
+    PS_TUNED,
+    tuning,
+)
 
 
 def virtual(name: str, unit: str, better: str) -> Metric:
@@ -38,21 +46,27 @@ SHARES = (
 )
 RATIOS = tuple(virtual(f"p95, {name} / own", "×", "higher") for name in ("PM", "PS"))
 """Of the tuned baselines, which serve the same requests."""
-BUSIER = tuple(
-    virtual(f"utilisation, {of}, own / {name}", "×", "higher")
-    for of in ("time", "operations", "bytes")
-    for name in ("PM", "PS")
+SERVED = (*RATIOS, *LATENCIES, *UTILISATIONS, *SHARES)
+LOADED = (
+    *SERVED,
+    *(virtual(f"utilisation, {of}, own / PM", "×", "higher") for of in ("time", "operations", "bytes")),
 )
-SERVED = (*RATIOS, *LATENCIES, *UTILISATIONS, *BUSIER, *SHARES)
 LOADS = (0.5, 1.0, 2.0, 3.0, 4.0)
 """W1: factors on the trace's own rate."""
 JUDGED = 1.0
 """The load at which claims are judged, chosen before any run: the trace as it was recorded."""
 CLAIMED = {"claimed, 1.50": 1.504, "reproduced from here": 1.252, "no gain": 1.0}
 PS, PM, BLOCKLLM = "PS, tuned", "PM, tuned", "BlockLLM"
+LLUMNIX, ALPASERVE = "Llumnix-like", "AlpaServe-like"
 SYSTEMS = {PM: PM_TUNED, PS: PS_TUNED, BLOCKLLM: BLOCKLLM_TUNED, "ideal sharing": IDEAL_TUNED}
-ROLES = {PM: "optimized", PS: "optimized", BLOCKLLM: "reference"}
-TUNED = {PM: "pm", PS: "ps", BLOCKLLM: "blockllm"}
+ROLES = {
+    PM: "optimized",
+    PS: "optimized",
+    LLUMNIX: "optimized",
+    ALPASERVE: "optimized",
+    BLOCKLLM: "reference",
+}
+TUNED = {PM: "pm", PS: "ps", LLUMNIX: "llumnix", ALPASERVE: "alpaserve", BLOCKLLM: "blockllm"}
 SEEDS = tuple(range(20))
 FEW = {
     "minutes": 0.05,
@@ -129,8 +143,8 @@ def load_case(workload: Workload, what: str, xs: Sequence[float], dataset: str) 
         f"cluster-{workload}",
         f"How late are answers over load with {what}, and how busy is the cluster?",
         over(Cell(workload=workload), "load", xs),
-        SERVED,
-        "served",
+        LOADED,
+        "loaded",
         dataset=dataset,
         axis="load, × the trace's own" if workload == "w1" else "requests/s",
         lines=CLAIMED,
@@ -325,4 +339,24 @@ cluster_bursts = cluster_case(
     axis="coefficient of variation of the gaps",
     simulated=True,
     profiles=profiles(SWEEP) | {"tiny": At(seeds=(0,), set=FEW | {"minutes": 0.5}, evidence="modelled")},
+)
+cluster_extra = cluster_case(
+    "cluster-extra",
+    "How do request migration and pipelined placement of whole models, two more baselines, compare?",
+    over(
+        BASE,
+        "load",
+        (1.0, 2.0, 4.0),
+        {
+            PM: PM_TUNED,
+            PS: PS_TUNED,
+            LLUMNIX: LLUMNIX_TUNED,
+            ALPASERVE: ALPASERVE_TUNED,
+            BLOCKLLM: BLOCKLLM_TUNED,
+        },
+    ),
+    SERVED,
+    "served",
+    axis="load, × the trace's own",
+    profiles=profiles(tuple(range(10))),
 )

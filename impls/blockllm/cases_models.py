@@ -25,8 +25,11 @@ DEDUP = Metric("zoo / monoliths", "%", better="lower", kind="count")
 OWN = Metric("bytes of its own", "MB", better="lower", kind="count")
 INSERT = Metric("insert", "s", better="lower", kind="time", clock="wall", per="round")
 FETCH = Metric("fetch", "s", better="lower", kind="time", clock="wall", per="round")
-INSERT_OF_LIMIT = Metric("insert / limit", "%", better="higher", kind="count", per="round", exact=False)
-FETCH_OF_LIMIT = Metric("fetch / limit", "%", better="higher", kind="count", per="round", exact=False)
+OF_LIMIT = tuple(
+    Metric(f"{way} / limit{hashed}", "%", better="higher", kind="count", per="round", exact=False)
+    for hashed in ("", ", hashed by one thread")
+    for way in ("fetch", "insert")
+)
 FSYNC = Metric("fsync", "s", better="lower", kind="count", per="round", exact=False)
 LOGITS = Metric("largest difference of logits", "", better="lower", kind="count", exact=False)
 AGREEMENT = Metric("likeliest token the same", "%", better="higher", kind="count", exact=False)
@@ -127,7 +130,7 @@ def zoo_dedup(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]
         Arm("overlapped, hashes not checked", "ablation", Moved(how="unchecked")),
         Arm("overlapped, widened to fp32", "ablation", Moved(how="widened")),
     ),
-    metrics=(FETCH, FETCH_OF_LIMIT, INSERT, INSERT_OF_LIMIT, FSYNC),
+    metrics=(FETCH, INSERT, *OF_LIMIT, FSYNC),
     profiles=profiles(10, smoke=QUICK) | {"asv": At(seeds=(0,), **QUICK, evidence="scaled")},
     isolated=True,
     tags=("tracked", "partial"),
@@ -149,7 +152,7 @@ def zoo_speed(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]
         Arm("chain of blocks, tiles", "ablation", Decoded(how="chain, tiles")),
     ),
     metrics=(CPU,),
-    profiles=profiles(70, (0, 1, 2), smoke={"rounds": 20})
+    profiles=profiles(100, (0, 1, 2), smoke={"rounds": 20})
     | {"asv": At(seeds=(0, 1, 2), rounds=20, set=MICRO, evidence="scaled")},
     tags=("tracked", "partial"),
 )

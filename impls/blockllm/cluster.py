@@ -45,7 +45,7 @@ BASELINES = {"PM": PM_TUNED, "PS": PS_TUNED}
 
 
 def served(config: Cell, data: Any, seed: int) -> dict[str, object]:
-    """Every metric of the load cases, and all figures of the simulation as extras.
+    """Every metric of a sweep, and all figures of the simulation as extras.
 
     The tuned baselines serve the same requests, so that what they take stands beside what this system takes.
     """
@@ -56,9 +56,15 @@ def served(config: Cell, data: Any, seed: int) -> dict[str, object]:
     for name, serving in BASELINES.items():
         theirs = simulated(replace(config, serving=serving), data, seed)
         metrics[f"p95, {name} / own"] = _ratio(theirs[P95], figures[P95])
-        for key in UTILISATIONS:
-            metrics[f"{key}, own / {name}"] = _ratio(figures[key], theirs[key])
     return {**metrics, "extras": figures}
+
+
+def loaded(config: Cell, data: Any, seed: int) -> dict[str, object]:
+    """Every metric of the cases over load: `served`, and how much busier the GPUs are than tuned PM's."""
+    own = simulated(config, data, seed)
+    theirs = simulated(replace(config, serving=PM_TUNED), data, seed)
+    busier = {f"{key}, own / PM": _ratio(own[key], theirs[key]) for key in UTILISATIONS}
+    return {**served(config, data, seed), **busier}
 
 
 def _ratio(one: float, other: float) -> float:

@@ -52,6 +52,7 @@ def both(
 class Row:
     """A request."""
 
+    number: int
     app: int
     prompt: int
     output: int
@@ -63,6 +64,14 @@ class Row:
 
 
 @dataclass(eq=False)
+class Group:
+    """Rows that wait at a block side by side: all of a chain that begin a step, as long as none of them was taken."""
+
+    rows: list[Row]
+    open: bool
+
+
+@dataclass(eq=False)
 class Block:
     """An instance of a segment."""
 
@@ -71,7 +80,7 @@ class Block:
     limit: int
     later: bool
     """Its turn comes after those of blocks within a chain."""
-    decoding: list[Row] = field(default_factory=list)
+    decoding: deque[Group] = field(default_factory=deque)
     prompts: deque[Row] = field(default_factory=deque)
     resident: set[Row] = field(default_factory=set)
 
@@ -98,8 +107,7 @@ class Machine:
                 yield self.called
             block = min(self.turns, key=lambda block: block.later)  # of equals the first
             self.turns.remove(block)
-            rows = block.decoding[: block.limit]
-            del block.decoding[: len(rows)]
+            rows = _taken(block)
             prompts: list[Row] = []
             while block.prompts and len(rows) + len(prompts) < block.limit:
                 tokens = sum(p.prompt for p in prompts) + block.prompts[0].prompt
@@ -141,8 +149,10 @@ class Second:
 
     def serve(self, trace: Requests) -> Moments:
         rows = [
-            Row(int(app), int(prompt), int(output), self.chains[int(app)])
-            for app, prompt, output in zip(trace.app, trace.prompt, trace.output, strict=True)
+            Row(number, int(app), int(prompt), int(output), self.chains[int(app)])
+            for number, (app, prompt, output) in enumerate(
+                zip(trace.app, trace.prompt, trace.output, strict=True)
+            )
         ]
         self.env.process(self._arrivals(trace.at_s.tolist(), rows))
         self.env.run()
@@ -154,11 +164,16 @@ class Second:
             self._come(row)
 
     def _come(self, row: Row) -> None:
+        """A row waits at its block. Who stands where decides whose next block is called first, so it is compared."""
         block = row.chain[row.place]
-        if row.produced:
-            block.decoding.append(row)
-        else:
+        if not row.produced:
             block.prompts.append(row)
+        else:
+            groups = (group for group in block.decoding if group.open and group.rows[0].chain == row.chain)
+            if not row.place and (group := next(groups, None)):
+                group.rows.append(row)
+            else:
+                block.decoding.append(Group([row], open=not row.place))
         block.machine.call(block)
 
     def move_on(self, rows: list[Row], block: Block) -> None:
@@ -214,3 +229,19 @@ class Second:
         us = min(groups, wanted) * serving.delta_us_per_row_group * segment.attns
         us += 0.0 if segment.whole else serving.hop_overhead_us
         return ms / 1e3 + us / 1e6
+
+
+def _taken(block: Block) -> list[Row]:
+    """The next batch's decoding rows: groups as they came, of one that is too large those that were asked first."""
+    rows: list[Row] = []
+    while block.decoding and len(rows) < block.limit:
+        group = block.decoding[0]
+        group.rows.sort(key=lambda row: row.number)
+        room = block.limit - len(rows)
+        rows += group.rows[:room]
+        del group.rows[:room]
+        if group.rows:
+            group.open = False
+        else:
+            block.decoding.popleft()
+    return rows

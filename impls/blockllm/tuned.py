@@ -6,20 +6,28 @@ Equally many trials for each, on seeds that no case reports, judged by the geome
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
 
 from remeasure.contracts import Tuning
+from remeasure.errors import UserError
 
 from .questions import Cell
 from .sim.config import Serving
-from .sim.systems import BLOCKLLM, IDEAL, PM, PS
+from .sim.systems import ALPASERVE, BLOCKLLM, IDEAL, LLUMNIX, PM, PS
 
 RECORD = Path(__file__).with_name("cluster_tuning.json")
-UNTUNED: dict[str, Serving] = {"pm": PM, "ps": PS, "blockllm": BLOCKLLM, "ideal": IDEAL}
+UNTUNED: dict[str, Serving] = {
+    "pm": PM,
+    "ps": PS,
+    "blockllm": BLOCKLLM,
+    "ideal": IDEAL,
+    "llumnix": LLUMNIX,
+    "alpaserve": ALPASERVE,
+}
 SEEDS = (1000, 1001, 1002)
 """Used for nothing else."""
 LOADS = (1.0, 2.0)
@@ -48,13 +56,34 @@ def tuning(name: str) -> Tuning:
     )
 
 
-PM_TUNED, PS_TUNED, BLOCKLLM_TUNED, IDEAL_TUNED = (chosen(name) for name in UNTUNED)
+PM_TUNED, PS_TUNED, BLOCKLLM_TUNED, IDEAL_TUNED, LLUMNIX_TUNED, ALPASERVE_TUNED = (
+    chosen(name) for name in UNTUNED
+)
 
 
-def tune_all(data: Any, label: str, report: Callable[[str], None]) -> dict[str, Any]:
-    """Every trial of every system on `data`; what is returned is `cluster_tuning.json`."""
+def tune_systems(
+    names: Collection[str], data: Any, label: str, report: Callable[[str], None]
+) -> dict[str, Any]:
+    """Every trial of these systems on `data`; what is returned is `cluster_tuning.json`, with the others as they were.
+
+    Raises UserError for a name that no system has, and where the others were judged on something else.
+    """
     from .cluster import P95, simulated
-    from .sim.tuning import space, tune
+    from .sim.tuning import SPACES, tune
+
+    loads = " and ".join(f"{load:g}" for load in LOADS)
+    judged_on = (
+        f"geometric mean of p95 latency at {loads} times the rate of {label}, {MINUTES:g} minutes, "
+        f"{len(SEEDS)} seeds of their own"
+    )
+    before = _recorded()
+    for name in names:
+        if name not in UNTUNED:
+            raise UserError(f"no system to tune is called {name!r}; there are: {', '.join(UNTUNED)}.")
+    if set(names) != set(UNTUNED) and before["judged_on"] != judged_on:
+        raise UserError(
+            f"the systems that stay were judged on {before['judged_on']}, not on {judged_on}: tune all of them."
+        )
 
     def judge(serving: Serving) -> float:
         return geometric_mean(
@@ -65,20 +94,18 @@ def tune_all(data: Any, label: str, report: Callable[[str], None]) -> dict[str, 
 
     systems = {}
     for name, untuned in UNTUNED.items():
-        best, trials = tune(untuned, judge)
-        options = space(untuned)
+        if name not in names:
+            systems[name] = before["systems"][name]
+            continue
+        options = SPACES[name]
+        best, trials = tune(untuned, options, judge)
         systems[name] = {
             "space": options,
             "trials": [{**trial.choice, "p95 s": round(trial.value, 4)} for trial in trials],
             "chosen": {field: getattr(best, field) for field in options},
         }
         report(f"{name}: {systems[name]['chosen']} of {len(trials)} trials")
-    loads = " and ".join(f"{load:g}" for load in LOADS)
-    return {
-        "judged_on": f"geometric mean of p95 latency at {loads} times the rate of {label}, {MINUTES:g} minutes, "
-        f"{len(SEEDS)} seeds of their own",
-        "systems": systems,
-    }
+    return {"judged_on": judged_on, "systems": systems}
 
 
 def write(record: dict[str, Any], folder: Path) -> Path:

@@ -86,6 +86,8 @@ def moved(config: Moved, data: Any) -> Callable[[], dict[str, object]]:
             "fetch": fetch_s,
             "insert / limit": 100 * insert / best.slower_mb_s,
             "fetch / limit": 100 * fetch / best.slower_mb_s,
+            "insert / limit, hashed by one thread": 100 * insert / best.slower_one_mb_s,
+            "fetch / limit, hashed by one thread": 100 * fetch / best.slower_one_mb_s,
             "fsync": sum(one.fsync_s for one in inserted),
             "extras": {
                 "insert MB/s": insert,

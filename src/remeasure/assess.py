@@ -124,9 +124,12 @@ def _pair(
     claim: Claim, samples: Samples, treatment: str, baseline: str, deterministic: bool, claimed: float | None
 ) -> tuple[Effect, Verdict]:
     effect = samples.difference(treatment, baseline)
-    one_seed = 0.0 if deterministic else None
-    seed_range = spread(effect.per_seed) if len(effect.per_seed) > 1 else one_seed
     interval = effect.interval
+    seed_range: float | None = 0.0
+    if len(effect.per_seed) == 1:
+        seed_range = 0.0 if deterministic else None
+    elif interval.n > len(effect.per_seed) or samples.meta.kind == "quality":
+        seed_range = spread(effect.per_seed)  # which an interval over users does not hold
     word = rules.difference_verdict(
         interval.lo, interval.hi, interval.estimate, seed_range, claim.smallest, claimed
     )

@@ -87,7 +87,8 @@ def difference_verdict(
     reproduced              lo > 0 and mean > seed range
     inconclusive            everything else
 
-    seed_range None: one seed, so that rule cannot be checked and the word is `direction only` at most.
+    seed_range None: one seed, so that rule cannot be checked and the word is `direction only` at most. 0 where a seed
+    is a sample of a simulation: the interval is over seeds then.
     claimed: the size counts too, from half to twice the claimed one, with the words of `ratio_verdict`.
     """
     rule = 0.0 if seed_range is None else seed_range

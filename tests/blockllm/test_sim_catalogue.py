@@ -151,5 +151,5 @@ def test_a_wrong_word_or_number_is_refused_in_one_sentence(wrong, says):
 
 
 def test_systems_have_names():
-    assert set(SYSTEMS) == {"strawman", "pm", "ps", "blockllm", "ideal"}
+    assert set(SYSTEMS) == {"strawman", "pm", "ps", "blockllm", "ideal", "llumnix", "alpaserve"}
     assert system("blockllm", gamma=2.0) == replace(BLOCKLLM, gamma=2.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ from remeasure.impls.blockllm.sim.simulate import simulate
 from remeasure.impls.blockllm.sim.speed import bare_pops_per_s
 from remeasure.impls.blockllm.sim.systems import BLOCKLLM, PM
 from remeasure.impls.blockllm.sim.tenants import Tenant
-from remeasure.impls.blockllm.sim.tuning import space, tune
+from remeasure.impls.blockllm.sim.tuning import SPACES, tune
+from remeasure.impls.blockllm.tuned import UNTUNED
 
 COSTS = Linear(cached=0.0)
 
@@ -118,15 +120,13 @@ def test_a_summary_is_plain_numbers_and_the_same_bytes_each_time():
 
 
 def test_every_system_gets_as_many_trials():
-    assert {len(list(_points(serving))) for serving in (PM, BLOCKLLM)} == {30}
-    best, trials = tune(PM, lambda s: abs(s.max_batch - 64) + s.replica_share + (s.binding == "late"))
+    assert {prod(map(len, space.values())) for space in SPACES.values()} == {30}
+    assert set(SPACES) == set(UNTUNED)
+    best, trials = tune(
+        PM, SPACES["pm"], lambda s: abs(s.max_batch - 64) + s.replica_share + (s.binding == "late")
+    )
     assert (best.max_batch, best.replica_share, best.binding) == (64, 0.0, "early")
     assert len(trials) == 30 and min(trial.value for trial in trials) == 0
-
-
-def _points(serving):
-    sizes = [len(values) for values in space(serving).values()]
-    return range(int(np.prod(sizes)))
 
 
 def test_a_bare_heap_is_timed():

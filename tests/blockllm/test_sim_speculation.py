@@ -53,6 +53,25 @@ def test_a_draft_is_cut_at_the_end_of_the_answer():
     assert (counts.drafted, counts.accepted) == (4, 2)
 
 
+@pytest.mark.parametrize("move", ["cheaper", "recompute", "transfer"])
+def test_drafts_at_the_end_of_the_context_can_be_moved_and_computed_again(move):
+    serving = replace(
+        EXACT,
+        acceptance=0.9,
+        kv="random",
+        kv_move=move,
+        granularity="layer",
+        placement="random",
+        replica_share=1.0,
+    )
+    n = 12
+    trace = asked([0.01 * i for i in range(n)], [0] * n, [216] * n, [TINY.context - 216] * n)
+    seen = simulate(serving, cluster(1, 1), tenants("foundation"), trace, COSTS, 0)
+    assert (seen.finish_s > 0).all()
+    assert seen.counts.drafted
+    assert seen.counts.recomputed or sum(seen.counts.transfers)
+
+
 def test_where_no_draft_would_be_accepted_none_is_made():
     speculating, plain = one(replace(EXACT, acceptance=0.0), 11), one(PLAIN, 11)
     assert speculating[:2] == plain[:2]

@@ -27,7 +27,9 @@ def family(monkeypatch: pytest.MonkeyPatch) -> list[Model]:
 
 
 def limits_of(disk: float, sha256: float) -> object:
-    return lambda paths: Limits(sum(path.stat().st_size for path in paths), {4: disk}, {2: sha256})
+    return lambda paths: Limits(
+        sum(path.stat().st_size for path in paths), {4: disk}, {1: sha256 / 2, 2: sha256}
+    )
 
 
 def test_every_arm_gives_every_number(family: list[Model], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,6 +39,8 @@ def test_every_arm_gives_every_number(family: list[Model], monkeypatch: pytest.M
         found = zoo_runs.moved(Moved("random", arm.config.how), None)()
         assert set(found) == {metric.name for metric in zoo_speed.metrics} | {"extras"}, arm.name
         assert found["insert / limit"] == pytest.approx(100 * hashed / found["insert"] / 1000)  # type: ignore[operator]
+        one = found["insert / limit, hashed by one thread"]
+        assert one == pytest.approx(2 * found["insert / limit"])  # type: ignore[operator]
 
 
 def test_the_plain_zoo_holds_the_same_tensors_each_once(tmp_path: Path) -> None:

@@ -143,6 +143,16 @@ def test_difference_within_the_spread_of_seeds_is_inconclusive():
     assert "seeds differ" in judgement.verdict.reason
 
 
+def test_seeds_of_a_simulation_are_its_samples_so_their_spread_is_in_the_interval_already():
+    records = [
+        record({LATENCY.name: {"slow": [1.0 + gain], "ours": [1.0]}}, seed, "queue")
+        for seed, gain in zip(SEEDS, (0.5, 1.0, 4.0), strict=True)
+    ]
+    judgement = verdict_on(queue_claim("difference", value=None), records, QUEUE)
+    assert max(judgement.per_seed) - min(judgement.per_seed) > judgement.estimate
+    assert judgement.verdict.word == "reproduced"
+
+
 def test_one_seed_is_direction_only_unless_the_case_is_declared_deterministic():
     judgement = verdict_on(better(), [judged(1)])
     assert judgement.verdict.word == "direction only"

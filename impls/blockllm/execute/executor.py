@@ -196,7 +196,10 @@ class Executor:
         for one in members:
             one.move()
         common = members[0].station
-        if common and all(one.station is common for one in members):
+        for one in members:  # no generator here: of a lone sequence each visit's time counts
+            if one.station is not common:
+                break
+        else:
             return common
         for one in members:
             if one.station:
@@ -214,8 +217,12 @@ class Executor:
     def _gathered(self, members: list[Running]) -> Batch:
         """Their batch as it is where they come from the same block and nobody else did, else a new one."""
         batch = members[0].batch
-        if batch and len(batch.members) == len(members) and all(one.batch is batch for one in members):
-            return batch
+        if batch and len(batch.members) == len(members):
+            for one in members:
+                if one.batch is not batch:
+                    break
+            else:
+                return batch
         return together(members, [one.batch.rows(one) for one in members if one.batch], self.mode)
 
     def _judge(self, batch: Batch) -> None:

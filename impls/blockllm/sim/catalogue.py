@@ -1,13 +1,15 @@
 """Which blocks there are and which of them make each app's model (spec §1.3, §2.4).
 
 A model is cut into halves of layers, attention and feed-forward in turn; the embedding belongs to the first, the head
-to the last, so no chain hops for them. A half is the foundation's or an app's own. Where users differ, blocks end.
+to the last, so no chain hops for them. A half is the foundation's or an app's own. Where users differ, blocks end. Of a
+pipeline's stages each is a segment.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -112,7 +114,17 @@ def _runs(serving: Serving, users: Sequence[frozenset[int]]) -> list[tuple[int, 
     """Where segments begin and end."""
     every = {"half": 1, "layer": 2}.get(serving.granularity, len(users))
     cuts = [p for p in range(1, len(users)) if users[p] != users[p - 1] or p % every == 0]
-    return list(zip([0, *cuts], [*cuts, len(users)], strict=True))
+    units = list(pairwise([0, *cuts, len(users)]))
+    if serving.granularity in ("layer", "half"):
+        return units
+    return [run for low, high in units for run in _stages(low, high, serving.stages)]
+
+
+def _stages(low: int, high: int, stages: int) -> list[tuple[int, int]]:
+    """A unit's layers in so many runs of nearly equal length; no more than there are layers."""
+    layers = (high - low) // 2
+    parts = min(stages, layers)
+    return list(pairwise([low + 2 * (layers * part // parts) for part in range(parts + 1)]))
 
 
 def _segment(

@@ -23,6 +23,9 @@ class Serving:
     granularity: Literal["model", "segment", "layer", "half"] = "segment"
     """What is placed, batched and scaled alone: a whole model, a maximal run of groups with the same users, a layer, an
     attention or feed-forward half."""
+    stages: int = 1
+    """granularity=model, segment: runs of layers that each of these units is cut into, one after the other, as equal as
+    whole layers allow; 1: it stays in one piece."""
 
     # --- batches
     order: Literal["returning_first", "fifo"] = "returning_first"
@@ -106,9 +109,9 @@ class Serving:
     """GPU time lost per iteration of a block that is not a whole model: gathering rows, launching."""
     delta_us_per_row_group: float = 3.0
     """GPU time, per layer, of every app in a batch that has a delta of its own."""
-    acceptance: float = 0.46
+    acceptance: float = 0.49
     """Share of speculated tokens or outputs that are accepted; case `speculation`, relative error up to 0.08."""
-    surrogate_time: float = 0.45
+    surrogate_time: float = 0.47
     """A surrogate's time as a share of the block's; its bytes too. Case `surrogate-time`, half of the channels."""
     equivalent_share: float = 0.48
     """Share of the directed pairs of same-place blocks that passed the equivalence test. Case `equivalence`, halves of
@@ -133,6 +136,7 @@ class Serving:
 
 
 _RANGES: tuple[tuple[str, float, float], ...] = (
+    ("stages", 1, 8),
     ("age_s", 0, inf),
     ("gamma", 0, inf),
     ("max_batch", 1, 8192),

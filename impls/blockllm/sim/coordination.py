@@ -172,14 +172,18 @@ class Coordinator:
     def _ways(
         self, cohort: Cohort, owner: Instance, target: Instance, tokens: int, already: float
     ) -> tuple[float, float]:
-        """Seconds until a request's cache is at the target by copying, after `already`, and by computing it again."""
+        """Seconds until a request's cache is at the target by copying, after `already`, and by computing it again.
+
+        `tokens` are held; computed again is what was produced, without drafts that may be refused.
+        """
         world = self.world
         link = world.between[owner.gpu.id][target.gpu.id]
         copy = max(already, self._link_free(owner.gpu, target.gpu, link) - world.now)
         copy += self._transfer_s(link, tokens * target.segment.kv_bytes) if link else 0.0
         first = cohort.place if self.serving.recompute == "boundary_cache" else 0
         chain = (*cohort.path.instances[first : cohort.place], target)
-        again = sum(instance.steps.prompt_s(tokens) for instance in chain)
+        produced = tokens + 1 - (cohort.width if cohort.place else 0)
+        again = sum(instance.steps.prompt_s(produced) for instance in chain)
         if target.segment is not owner.segment and self.serving.kv_reuse == "same_block":
             return float("inf"), again
         if self.serving.kv_move == "cheaper":

@@ -8,7 +8,7 @@ Both are written for speed where every iteration passes; what happens less often
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heappop, heappush, nsmallest
 from math import inf
 from typing import cast
 
@@ -33,6 +33,7 @@ from .state import (
     Instance,
     Path,
     add,
+    merge,
     take_out,
 )
 from .steps import BIN
@@ -217,6 +218,8 @@ class Engine:
             if rows + n > room:
                 if rows >= room:
                     break
+                if cohort.path.waiting is cohort:
+                    cohort.path.waiting = None  # who comes back later stands behind those left here
                 cohort = self._front(cohort, room - rows)
                 n = cohort.n
             else:
@@ -275,8 +278,8 @@ class Engine:
         cohort.since = self.world.now
         if not place:
             waiting = path.waiting
-            if waiting is not None and waiting.n + cohort.n <= instance.limit:
-                self.world.put_cohort(cohort)
+            if waiting is not None:
+                merge(waiting, cohort)
                 return
             path.waiting = cohort
         instance.cohorts.append(cohort)
@@ -302,7 +305,7 @@ class Engine:
             if not left:
                 self._end(request, path, world.length[request])
                 continue
-            cohort = next((c for c in fresh if c.path is path and c.n < path.first.limit), None)
+            cohort = next((c for c in fresh if c.path is path), None)
             if cohort is None:
                 cohort = Cohort(path)
                 fresh.append(cohort)
@@ -338,10 +341,12 @@ class Engine:
         return min(sum(c.n for c in instance.cohorts if c.since <= since), instance.limit)
 
     def _front(self, cohort: Cohort, rows: int) -> Cohort:
-        """Split the first `rows` requests off a cohort that is too large for a batch."""
+        """Split the `rows` requests that came first off a cohort that is too large for a batch."""
         if cohort.shadow:
             return self.speculation.part_of_shadow(cohort, rows)
-        return take_out(cohort, cohort.rows[:rows], self.world.prompt, self.world.output)
+        # By number, not as they lie in the heap: that order knows whose answer will be short.
+        oldest = nsmallest(rows, cohort.rows, key=_number)
+        return take_out(cohort, oldest, self.world.prompt, self.world.output)
 
     def _leave(self, cohort: Cohort) -> None:
         """Requests whose answer is complete leave their cohort."""
@@ -372,3 +377,8 @@ class Engine:
                 self.residency.emptied(instance)
         for gpu, nbytes in path.grow:
             world.give_back(gpu, held * nbytes)
+
+
+def _number(row: int) -> int:
+    """A row's request; they are numbered as they come."""
+    return row & MASK

@@ -91,7 +91,8 @@ def _improved(
     rng: np.random.Generator,
 ) -> tuple[tuple[Bundle, ...], Where]:
     """Bundles as large as they find room, and where they are."""
-    runs = runs_of(content)
+    # Stages are cut to be placed apart; other blocks that are always used together stay together.
+    runs = [[segment.id] for segment in content.segments] if serving.stages > 1 else runs_of(content)
     while True:
         bundles = bundled(content, load, runs)
         occupancy = Occupancy(serving, content, load, cluster, bundles)

@@ -160,7 +160,9 @@ class Speculation:
         world.counts.accepted += accepted
         if not accepted:
             return None
-        guessed = take_out(cohort, cohort.rows[:accepted], world.prompt, world.output)
+        # Any of them: as they lie in the heap, the first would be those whose answers end soon.
+        lucky = [cohort.rows[i] for i in self.rng.permutation(n)[:accepted].tolist()]
+        guessed = take_out(cohort, lucky, world.prompt, world.output)
         guessed.ghosts = cohort.n
         if not always:
             shadow = _shadow(guessed, accepted, guessed.context)

@@ -30,6 +30,26 @@ PM = Serving(
 PS = replace(PM, share="blocks", delta_us_per_row_group=BLOCKLLM.delta_us_per_row_group)
 """Parameter sharing: apps that differ from a foundation by a small delta share its weights and batches."""
 
+LLUMNIX = replace(PM, kv="cost", horizon="answer", kv_move="transfer")
+"""After Llumnix (OSDI '24): PM whose running requests move between the copies of their model, KV cache and all.
+
+Taken from it: requests go to the freest copy when they come, and on to a freer one later, whenever as many steps as a
+mean answer has are expected to gain more than the copy of the cache costs. Not taken: a request stands still while its
+cache is copied, where Llumnix goes on decoding and copies in rounds; moving is decided after every step instead of
+periodically; there are no priorities, no moves against fragmented memory, and the number of copies is fixed.
+"""
+
+ALPASERVE = replace(PM, stages=2, placement="locality")
+"""After AlpaServe (OSDI '23): PM whose models are cut into stages of a pipeline, so that a GPU serves parts of several
+models and a burst for one of them finds several GPUs.
+
+Taken from it: static placement before serving, stages and copies placed one by one, several batches of a model under
+way in different stages. Not taken: its search is guided by simulations of the workload, this one by the queueing
+estimate that places all systems here (`placement.py`), with the way from stage to stage; stages are equal in layers,
+not balanced by time; one number of stages holds for all models, and which stages share a GPU is free, where AlpaServe
+forms groups of GPUs; there is no tensor parallelism.
+"""
+
 IDEAL = replace(
     BLOCKLLM,
     share="family",
@@ -50,6 +70,8 @@ SYSTEMS: dict[str, Serving] = {
     "ps": PS,
     "blockllm": BLOCKLLM,
     "ideal": IDEAL,
+    "llumnix": LLUMNIX,
+    "alpaserve": ALPASERVE,
 }
 
 

@@ -1,6 +1,7 @@
 """Choosing the settings of every arm in the same way (Decision 10): as many trials, on seeds used for nothing else.
 
-PM and PS choose batch, copies and queue; BlockLLM chooses how far b* may go in place of one batch for all.
+PM, PS and PM with migration choose batch, copies and queue; BlockLLM chooses how far b* may go in place of one batch
+for all; pipelines choose their number of stages in place of the queue.
 """
 
 from __future__ import annotations
@@ -22,6 +23,20 @@ PER_BLOCK: dict[str, tuple[object, ...]] = {
     "replica_share": COPIES,
     "binding": ("early", "late"),
 }
+PIPELINED: dict[str, tuple[object, ...]] = {
+    "max_batch": (32, 64, 128),
+    "replica_share": COPIES,
+    "stages": (2, 4),
+}
+SPACES: dict[str, dict[str, tuple[object, ...]]] = {
+    "pm": GLOBAL,
+    "ps": GLOBAL,
+    "blockllm": PER_BLOCK,
+    "ideal": PER_BLOCK,
+    "llumnix": GLOBAL,
+    "alpaserve": PIPELINED,
+}
+"""What may be chosen, by system: 30 points for each."""
 
 
 @dataclass(frozen=True)
@@ -32,17 +47,13 @@ class Trial:
     value: float
 
 
-def space(serving: Serving) -> dict[str, tuple[object, ...]]:
-    """What may be chosen for a system: 30 points for each."""
-    return PER_BLOCK if serving.batch == "per_block" else GLOBAL
-
-
-def tune(serving: Serving, judge: Callable[[Serving], float]) -> tuple[Serving, Sequence[Trial]]:
-    """Try every point; returns the system with the best one put in (the first of equals), and all trials."""
-    names = space(serving)
+def tune(
+    serving: Serving, space: Mapping[str, Sequence[object]], judge: Callable[[Serving], float]
+) -> tuple[Serving, Sequence[Trial]]:
+    """Try every point of a space; returns the system with the best one put in (the first of equals), and all trials."""
     trials: list[Trial] = []
-    for values in itertools.product(*names.values()):
-        choice = dict(zip(names, values, strict=True))
+    for values in itertools.product(*space.values()):
+        choice = dict(zip(space, values, strict=True))
         trials.append(Trial(choice, judge(replace(serving, **choice))))  # type: ignore[arg-type]
     best = min(trials, key=lambda trial: trial.value)
     return replace(serving, **best.choice), trials  # type: ignore[arg-type]

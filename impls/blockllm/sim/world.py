@@ -206,7 +206,7 @@ class World:
         instance = path.instances[cohort.place]
         if not cohort.place:
             waiting = path.waiting
-            if waiting is not None and waiting.n + cohort.n <= instance.limit:
+            if waiting is not None:
                 merge(waiting, cohort)
                 return
             path.waiting = cohort

@@ -46,6 +46,11 @@ class Limits:
         """The slower of the best disk and the best SHA-256: no store that does both can be faster."""
         return min(max(self.disk_mb_s.values()), max(self.sha256_mb_s.values()))
 
+    @property
+    def slower_one_mb_s(self) -> float:
+        """The slower of the best disk and one thread's SHA-256: what a store that hashes on one core could reach."""
+        return min(max(self.disk_mb_s.values()), self.sha256_mb_s[1])
+
 
 def limits(paths: Iterable[Path]) -> Limits:
     """Measure on these files. Raises UserError where they cannot be read past the page cache."""

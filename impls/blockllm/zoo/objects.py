@@ -121,10 +121,11 @@ def pipelined(
     then: Callable[[Path, memoryview], T],
     threads: int,
 ) -> list[T]:
-    """Do `first`, which reads a file, for each, as far ahead as the disk allows, and `then` with what it gave."""
-    with ThreadPoolExecutor(2 * threads) as reading, ThreadPoolExecutor(threads) as hashing:
-        files = [reading.submit(first, path) for path in paths]
-        return list(hashing.map(lambda path, file: then(path, file.result()), paths, files))
+    """Do `first`, which reads a file, for each, as far ahead as the disk allows, and `then` with what it gave, in the
+    order in which files were read: a large one keeps nobody waiting who could hash a small one meanwhile."""
+    with ThreadPoolExecutor(threads) as hashing, ThreadPoolExecutor(2 * threads) as reading:
+        handed = list(reading.map(lambda path: hashing.submit(then, path, first(path)), paths))
+        return [hashed.result() for hashed in handed]
 
 
 def read(path: Path, check: bool = True, place: Place = fresh) -> Content:

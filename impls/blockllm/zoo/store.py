@@ -11,9 +11,10 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -193,17 +194,19 @@ class Zoo:
         )
 
     def _add(self, batch: Batch, parts: Sequence[tuple[object, Weights, Settings]]) -> list[Hash]:
-        """Hash a model's parts and write those that are missing, one while the next is hashed; their names."""
+        """Hash a model's parts and write those that are missing, some while others are hashed; their names."""
 
-        def add(number: int) -> tuple[int, Hash]:
+        def add(number: int) -> tuple[int, Hash, Future[None]]:
             _, weights, settings = parts[number]
             content = objects.described(weights, settings)
-            batch.add(content)
-            return number, content.name
+            return number, content.name, writing.submit(batch.add, content)
 
         largest_first = sorted(range(len(parts)), key=lambda n: -sum(t.nbytes for t in parts[n][1].values()))
-        with ThreadPoolExecutor(2 * self.threads) as pool:  # some wait for the disk while others hash
-            return [name for _, name in sorted(pool.map(add, largest_first))]
+        with ThreadPoolExecutor(2 * self.threads) as writing, ThreadPoolExecutor(self.threads) as hashing:
+            added = sorted(hashing.map(add, largest_first), key=itemgetter(0))
+            for _, _, written in added:
+                written.result()
+        return [name for _, name, _ in added]
 
     def _files_of(self, models: Iterable[Stored]) -> list[Path]:
         """Every object of some models, once; the largest first, so that no thread is left with it at the end."""
