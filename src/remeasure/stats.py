@@ -168,8 +168,9 @@ def _resampled_means(table: Array, seed: int) -> Array:
     # the error of resampling.
     deviations = ((table - centre) / scale).astype(np.float32)
     blocks = [counts.astype(np.float32) @ deviations for counts in _resamples(len(table), seed)]
-    means: Array = centre + scale * np.concatenate(blocks) / len(table)
-    return means
+    means = centre + scale * np.concatenate(blocks) / len(table)
+    within: Array = np.clip(means, table.min(axis=0), table.max(axis=0))  # rounding must not make a share negative
+    return within
 
 
 def _resamples(n: int, seed: int) -> Iterator[npt.NDArray[np.uint8]]:

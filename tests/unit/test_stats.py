@@ -131,6 +131,10 @@ def test_an_interval_of_means_holds_its_estimate_and_stays_within_the_samples(va
     assert min(values) - slack <= found.lo and found.hi <= max(values) + slack
 
 
+def test_a_share_that_is_mostly_zero_has_no_negative_bound():
+    assert stats.mean_interval([0.0] * 9 + [100.0]).lo == 0.0
+
+
 def test_ratio_of_means_takes_zeros():
     treatment, baseline = ndcg(500, 1) * 1.5, ndcg(500, 1)
     found = stats.mean_ratio_interval(treatment, baseline, "higher")
