@@ -169,7 +169,8 @@ def _resampled_means(table: Array, seed: int) -> Array:
     deviations = ((table - centre) / scale).astype(np.float32)
     blocks = [counts.astype(np.float32) @ deviations for counts in _resamples(len(table), seed)]
     means = centre + scale * np.concatenate(blocks) / len(table)
-    within: Array = np.clip(means, table.min(axis=0), table.max(axis=0))  # rounding must not make a share negative
+    # Rounding must not take a mean out of its samples: a share would have a negative bound.
+    within: Array = np.clip(means, table.min(axis=0), table.max(axis=0))
     return within
 
 
