@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from remeasure.impls.blockllm.on_simpy import both
 from remeasure.impls.blockllm.sim import engine
+from remeasure.impls.blockllm.sim.state import take_out
 from remeasure.impls.blockllm.sim.systems import BLOCKLLM, PM, PS, plain
 
 pytest.importorskip("simpy")
@@ -24,6 +25,7 @@ SYSTEMS = {
     "BlockLLM": plain(BLOCKLLM),
     "BlockLLM, in turn": plain(BLOCKLLM, turns="round", placement="random"),
     "BlockLLM, scattered": plain(BLOCKLLM, placement="random"),
+    "BlockLLM, small batches, scattered": plain(BLOCKLLM, max_batch=3, placement="random"),
     "BlockLLM, layers, scattered": plain(BLOCKLLM, granularity="layer", placement="random"),
     "BlockLLM, halves, round robin": plain(BLOCKLLM, granularity="half", placement="round_robin"),
 }
@@ -69,3 +71,15 @@ def test_a_loop_that_forgets_a_hop_is_noticed(monkeypatch):
     monkeypatch.setattr("remeasure.impls.blockllm.sim.world.World.link", lambda world, source, target: 0)
     with pytest.raises(AssertionError):
         agree(*found(SYSTEMS["BlockLLM, scattered"], (2, 1), random_trace(1, requests=60), 1))
+
+
+def test_a_loop_that_knows_whose_answer_is_short_is_noticed(monkeypatch):
+    """The mutant takes requests as they lie in a cohort's heap: those that end soon before others."""
+
+    def knowing(self, cohort, rows):
+        return take_out(cohort, cohort.rows[:rows], self.world.prompt, self.world.output)
+
+    monkeypatch.setattr(engine.Engine, "_front", knowing)
+    with pytest.raises(AssertionError):
+        small = SYSTEMS["BlockLLM, small batches, scattered"]
+        agree(*found(small, (2, 1), random_trace(1, requests=60, per_s=400.0), 1))

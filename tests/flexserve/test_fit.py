@@ -55,7 +55,7 @@ def test_the_strawman_misses_the_goal_by_a_stated_margin(rows: list[Row]) -> Non
 def test_no_law_of_size_comes_nearer_to_the_strawman_than_the_one_that_is_told_its_bars(
     calibration: Calibration,
 ) -> None:
-    """Random laws, half of them the told one with its power or one length's factor changed, all do worse."""
+    """Random laws around the told one: power and factors of all prompt lengths a little, or a lot, different."""
     told = size_law_told(calibration)
     least = mean_error(told)
     paper = np.array([row.paper for row in told]).reshape(len(MODELS), -1)
