@@ -169,7 +169,6 @@ cluster_crossing = cluster_case(
         Metric("crossed", "%", better="higher", kind="count"),
     ),
     "crossing",
-    profiles=profiles(tuple(range(10))),
 )
 BASE = Cell(serving=BLOCKLLM_TUNED, load=JUDGED, minutes=2.0)
 """Of everything but the curves over load: two minutes of trace instead of five."""
@@ -182,7 +181,6 @@ cluster_gpus = cluster_case(
     SERVED,
     "served",
     axis="GPUs",
-    profiles=profiles(SWEEP),
 )
 cluster_skew = cluster_case(
     "cluster-skew",
@@ -191,7 +189,6 @@ cluster_skew = cluster_case(
     SERVED,
     "served",
     axis="Zipf exponent of the tenants",
-    profiles=profiles(SWEEP),
 )
 cluster_full_share = cluster_case(
     "cluster-full-share",
@@ -222,7 +219,6 @@ cluster_hops = cluster_case(
     SERVED,
     "served",
     axis="overhead of a hop, µs",
-    profiles=profiles(SWEEP),
 )
 
 

@@ -17,17 +17,10 @@ from remeasure.errors import UserError
 
 from .questions import Cell
 from .sim.config import Serving
-from .sim.systems import ALPASERVE, BLOCKLLM, IDEAL, LLUMNIX, PM, PS
+from .sim.systems import SYSTEMS
 
 RECORD = Path(__file__).with_name("cluster_tuning.json")
-UNTUNED: dict[str, Serving] = {
-    "pm": PM,
-    "ps": PS,
-    "blockllm": BLOCKLLM,
-    "ideal": IDEAL,
-    "llumnix": LLUMNIX,
-    "alpaserve": ALPASERVE,
-}
+UNTUNED = {name: serving for name, serving in SYSTEMS.items() if name != "strawman"}
 SEEDS = (1000, 1001, 1002)
 """Used for nothing else."""
 LOADS = (1.0, 2.0)

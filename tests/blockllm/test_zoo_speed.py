@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -41,6 +43,35 @@ def test_every_arm_gives_every_number(family: list[Model], monkeypatch: pytest.M
         assert found["insert / limit"] == pytest.approx(100 * hashed / found["insert"] / 1000)  # type: ignore[operator]
         one = found["insert / limit, hashed by one thread"]
         assert one == pytest.approx(2 * found["insert / limit"])  # type: ignore[operator]
+
+
+def test_the_better_of_two_fetches_counts_and_the_first_is_told(
+    family: list[Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zoo_runs, "limits", limits_of(2000.0, 1000.0))
+    times = iter((0.5, 0.25))
+    monkeypatch.setattr(zoo_runs, "_seconds_to_fetch", lambda *given: next(times))
+    found: dict[str, Any] = zoo_runs.moved(Moved("random"), None)()
+    assert found["fetch"] == 0.25
+    assert found["extras"]["first fetch MB/s"] == pytest.approx(found["extras"]["fetch MB/s"] / 2)
+
+
+def test_rounds_leave_empty_files_and_the_end_leaves_nothing(
+    family: list[Model], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Files that were removed would slow the next round's new ones down."""
+    monkeypatch.setattr(zoo_runs, "limits", limits_of(2000.0, 1000.0))
+    monkeypatch.setattr(zoo_runs.tempfile, "tempdir", str(tmp_path))
+    run = zoo_runs.moved(Moved("random"), None)
+    run()
+    once = [path for path in tmp_path.rglob("*.safetensors")]
+    run()
+    twice = [path for path in tmp_path.rglob("*.safetensors")]
+    assert len(twice) == 2 * len(once) > 0
+    assert all(path.stat().st_size == 0 for path in twice)
+    del run
+    gc.collect()
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_plain_zoo_holds_the_same_tensors_each_once(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ class Spare:
         try:
             piece = self._free.pop()
         except IndexError:
-            piece = fresh(self._nbytes)
+            piece = fresh(self._nbytes, huge=True)
         try:
             yield piece
         finally:

@@ -4,8 +4,8 @@ An object's name is the sha256 over its settings and over name, type, shape and 
 not over the file. The file is in the safetensors format and has one form only (header in order, padded to 64 bytes),
 so that every byte of it follows from its name, and a changed one is found wherever it is.
 
-Files are read and written past the page cache, whose memory would be taken only to be copied from. Some threads wait
-for the disk while others hash, one a core, for neither holds Python's lock.
+Files are read and written past the page cache, whose memory would be taken only to be copied from; small ones are
+written through it, which waits for nothing.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate, pairwise
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -30,11 +30,11 @@ from remeasure.impls.common.llama import ALIGNMENT, Weights
 
 from ..chain import Settings
 from .memory import Bytes, Place, fresh, whole_pages
+from .overlap import SMALL
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-T = TypeVar("T")
 SUFFIX = ".safetensors"
 TYPES = {"F16": torch.float16, "F32": torch.float32}
 """What tensors of a zoo are made of, by safetensors' names."""
@@ -55,6 +55,16 @@ class Entry:
     @property
     def nbytes(self) -> int:
         return prod(self.shape) * TYPES[self.type].itemsize
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a file's header says."""
+
+    entries: tuple[Entry, ...]
+    settings: Settings
+    spans: tuple[tuple[int, int], ...]
+    """From and to which byte of the file each tensor lies."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,14 +96,14 @@ def described(tensors: Weights, settings: Settings) -> Content:
 
 
 def write(content: Content, path: Path, staging: Bytes) -> None:
-    """Write an object's file, which must be new, past the page cache, through `staging`: whole pages from `memory`.
+    """Write an object's file, which must be new, through `staging`: whole pages from `memory`.
 
-    So the disk has nearly all of it at once, and no fresh memory is needed for it to wait in; what is missing is a
-    fsync. Raises OSError; what is then half-written is the caller's to remove.
+    All but small files go past the page cache, so the disk has nearly all of it at once, and no fresh memory is needed
+    for it to wait in. What is missing is a fsync. Raises OSError; what is then half-written is the caller's to remove.
     """
     header = np.frombuffer(_header(_entries(content.tensors), content.settings), np.uint8)
     # Nobody writes to an object again, for its name says what is in it.
-    descriptor = _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    descriptor = _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, cached=content.nbytes < SMALL)
     try:
         filled = done = 0
         for piece in (header, *map(_bytes, content.tensors.values())):
@@ -107,25 +117,6 @@ def write(content: Content, path: Path, staging: Bytes) -> None:
         os.ftruncate(descriptor, content.nbytes)  # to less than whole pages
     finally:
         os.close(descriptor)
-
-
-def for_each(paths: Sequence[Path], work: Callable[[Path], T], threads: int) -> list[T]:
-    """Do `work`, which reads and hashes a file, for each: `threads` hash while as many wait for the disk."""
-    with ThreadPoolExecutor(2 * threads) as pool:
-        return list(pool.map(work, paths))
-
-
-def pipelined(
-    paths: Sequence[Path],
-    first: Callable[[Path], memoryview],
-    then: Callable[[Path, memoryview], T],
-    threads: int,
-) -> list[T]:
-    """Do `first`, which reads a file, for each, as far ahead as the disk allows, and `then` with what it gave, in the
-    order in which files were read: a large one keeps nobody waiting who could hash a small one meanwhile."""
-    with ThreadPoolExecutor(threads) as hashing, ThreadPoolExecutor(2 * threads) as reading:
-        handed = list(reading.map(lambda path: hashing.submit(then, path, first(path)), paths))
-        return [hashed.result() for hashed in handed]
 
 
 def read(path: Path, check: bool = True, place: Place = fresh) -> Content:
@@ -157,19 +148,23 @@ def understood(path: Path, file: memoryview, check: bool = True) -> Content:
 
     Raises ValueError with a clause that says what is wrong with the file.
     """
-    entries, settings, start = _parsed(file)
-    places = [file[begin:end] for begin, end in _spans(entries, start)]
+    layout = _layout_of(file)
     name = path.name.removesuffix(SUFFIX)
-    if check and (found := _name(entries, places, settings)) != name:
-        raise ValueError(f"it holds {found[:12]}…, not what its name says")
-    tensors = {entry.name: _view(place, entry) for entry, place in zip(entries, places, strict=True)}
-    return Content(name, tensors, settings, len(file))
+    if check:
+        places = [file[begin:end] for begin, end in layout.spans]
+        if (found := _name(layout.entries, places, layout.settings)) != name:
+            raise ValueError(f"it holds {found[:12]}…, not what its name says")
+    tensors = {
+        entry.name: _view(file, entry, begin)
+        for entry, (begin, _) in zip(layout.entries, layout.spans, strict=True)
+    }
+    return Content(name, tensors, dict(layout.settings), len(file))
 
 
-def _opened(path: Path, flags: int) -> int:
-    """A file past the page cache, unless its file system has no such way."""
+def _opened(path: Path, flags: int, cached: bool = False) -> int:
+    """A file past the page cache, unless that is wanted or its file system has no such way."""
     try:
-        return os.open(path, flags | os.O_DIRECT, 0o444)
+        return os.open(path, flags if cached else flags | os.O_DIRECT, 0o444)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
@@ -199,11 +194,11 @@ def _bytes(tensor: torch.Tensor) -> Bytes:
     return raw
 
 
-def _view(place: memoryview, entry: Entry) -> torch.Tensor:
+def _view(file: memoryview, entry: Entry, begin: int) -> torch.Tensor:
     dtype = TYPES[entry.type]
     if not entry.nbytes:
         return torch.empty(entry.shape, dtype=dtype)
-    return torch.frombuffer(place, dtype=dtype).view(entry.shape)
+    return torch.frombuffer(file, dtype=dtype, count=prod(entry.shape), offset=begin).view(entry.shape)
 
 
 def _entries(tensors: Weights) -> list[Entry]:
@@ -235,22 +230,29 @@ def _header(entries: Sequence[Entry], settings: Settings) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def _parsed(file: memoryview) -> tuple[list[Entry], Settings, int]:
-    """What a file's header says and where its tensors begin; ValueError where `_header` would not say it like that."""
+def _layout_of(file: memoryview) -> Layout:
+    """What a file's header says; ValueError where `_header` would not say it like that, or the file is no such."""
     start = 8 + int.from_bytes(file[:8], "little")
     if start > len(file):
         raise ValueError("it does not begin like a file of safetensors, or ends in its header")
+    layout = _layout(bytes(file[:start]))
+    if (promised := start + sum(entry.nbytes for entry in layout.entries)) != len(file):
+        raise ValueError(f"it has {len(file)} bytes, its header promises {promised}")
+    return layout
+
+
+@lru_cache(maxsize=256)
+def _layout(header: bytes) -> Layout:
+    """What a header says; blocks of a kind have the same, which a zoo would otherwise take apart again and again."""
     try:
-        header = json.loads(bytes(file[8:start]))
-        settings = {key: json.loads(text) for key, text in header.pop("__metadata__", {}).items()}
-        entries = [Entry(name, said["dtype"], tuple(said["shape"])) for name, said in header.items()]
-        if _header(entries, settings) != file[:start] or any(e.nbytes < 0 for e in entries):
+        said = json.loads(header[8:])
+        settings = {key: json.loads(text) for key, text in said.pop("__metadata__", {}).items()}
+        entries = tuple(Entry(name, of["dtype"], tuple(of["shape"])) for name, of in said.items())
+        if _header(entries, settings) != header or any(entry.nbytes < 0 for entry in entries):
             raise ValueError
     except (ValueError, TypeError, KeyError, AttributeError):
         raise ValueError("its header is not one that the zoo writes") from None
-    if (promised := start + sum(entry.nbytes for entry in entries)) != len(file):
-        raise ValueError(f"it has {len(file)} bytes, its header promises {promised}")
-    return entries, settings, start
+    return Layout(entries, settings, tuple(_spans(entries, len(header))))
 
 
 def _text(settings: Settings) -> dict[str, str]:

@@ -11,10 +11,8 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -22,9 +20,10 @@ from remeasure.errors import UserError
 from remeasure.impls.common.llama import Weights
 
 from ..chain import Block, Chain, Model, Settings
-from . import assemble, chains, objects
+from . import assemble, chains, objects, overlap
 from .chains import Hash, Stored
 from .memory import Place, Scratch, Spare, fresh
+from .objects import Content
 from .writing import TEMPORARY, Batch, put, wait_for_disk
 
 P = ParamSpec("P")
@@ -93,13 +92,13 @@ class Zoo:
         Raises UserError naming a missing or damaged object, its block and its models.
         """
         wanted = {name: self.stored(name) for name in names}
-        contents = objects.pipelined(
+        contents = overlap.pipelined(
             self._files_of(wanted.values()),
             self._said(lambda path: objects.taken(path, place)),
             self._said(lambda path, file: objects.understood(path, file, check)),
-            self.threads,
+            (self.threads, self.threads),
         )
-        found = {content.name: content for content in contents}
+        found = {content.name: content for content in contents.values()}
         return {name: assemble.to_model(stored, found) for name, stored in wanted.items()}
 
     def load(self, *names: str, check: bool = True) -> dict[str, Chain]:
@@ -109,8 +108,9 @@ class Zoo:
         """
         wanted = {name: self.stored(name) for name in names}
         scratch = Scratch()
-        contents = objects.for_each(
-            self._files_of(wanted.values()),
+        files = self._files_of(wanted.values())
+        contents = overlap.for_each(
+            sorted(files, key=lambda path: -files[path]),  # so that no thread is left with a large one
             self._said(lambda path: assemble.widened(objects.read(path, check, scratch))),
             self.threads,
         )
@@ -195,23 +195,26 @@ class Zoo:
 
     def _add(self, batch: Batch, parts: Sequence[tuple[object, Weights, Settings]]) -> list[Hash]:
         """Hash a model's parts and write those that are missing, some while others are hashed; their names."""
+        names: dict[int, Hash] = {}
 
-        def add(number: int) -> tuple[int, Hash, Future[None]]:
+        def missing(number: int) -> Content | None:
             _, weights, settings = parts[number]
             content = objects.described(weights, settings)
-            return number, content.name, writing.submit(batch.add, content)
+            names[number] = content.name
+            return content if batch.lacks(content) else None
 
-        largest_first = sorted(range(len(parts)), key=lambda n: -sum(t.nbytes for t in parts[n][1].values()))
-        with ThreadPoolExecutor(2 * self.threads) as writing, ThreadPoolExecutor(self.threads) as hashing:
-            added = sorted(hashing.map(add, largest_first), key=itemgetter(0))
-            for _, _, written in added:
-                written.result()
-        return [name for _, name, _ in added]
+        sizes = {
+            number: sum(t.nbytes for t in weights.values()) for number, (_, weights, _) in enumerate(parts)
+        }
+        overlap.pipelined(
+            sizes, missing, lambda _, content: batch.write(content), (self.threads, 2 * self.threads)
+        )
+        return [names[number] for number in sizes]
 
-    def _files_of(self, models: Iterable[Stored]) -> list[Path]:
-        """Every object of some models, once; the largest first, so that no thread is left with it at the end."""
+    def _files_of(self, models: Iterable[Stored]) -> dict[Path, int]:
+        """Every object of some models, once, with its bytes."""
         names = {name for stored in models for name in stored.objects}
-        return sorted(map(self.object_file, names), key=lambda path: (-_size(path), path))
+        return {path: _size(path) for path in map(self.object_file, sorted(names))}
 
     def _said(self, work: Callable[Concatenate[Path, P], T]) -> Callable[Concatenate[Path, P], T]:
         """The same work on an object's file, with the sentence about the object where it fails."""

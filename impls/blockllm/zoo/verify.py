@@ -9,7 +9,7 @@ from pathlib import Path
 
 from remeasure.errors import UserError
 
-from . import assemble, objects
+from . import assemble, objects, overlap
 from .chains import Hash
 from .memory import Scratch
 from .objects import Content
@@ -74,5 +74,5 @@ def _contents(zoo: Zoo, names: list[Hash]) -> dict[Hash, Content | Exception]:
         except (OSError, ValueError) as error:
             return error
 
-    found = objects.for_each([zoo.object_file(name) for name in names], read, zoo.threads)
+    found = overlap.for_each([zoo.object_file(name) for name in names], read, zoo.threads)
     return dict(zip(names, found, strict=True))

@@ -32,16 +32,19 @@ class Batch:
         self._lock = Lock()
         self._mark = uuid.uuid4().hex
 
-    def add(self, content: Content) -> None:
-        """Write an object if it is missing, or there with another size. From any thread. Raises OSError."""
+    def lacks(self, content: Content) -> bool:
+        """Whether an object is to be written: it is neither there with its size nor was it asked for before."""
         with self._lock:
             if content.name in self.new or content.name in self.shared:
-                return
+                return False
             held = _size(self.folder / content.file) == content.nbytes
             (self.shared if held else self.new)[content.name] = content.nbytes
-        if not held:
-            with self.staging.lent() as staging:
-                write(content, self._temporary(content.name), staging)
+        return not held
+
+    def write(self, content: Content) -> None:
+        """Write an object that it lacks. From any thread. Raises OSError."""
+        with self.staging.lent() as staging:
+            write(content, self._temporary(content.name), staging)
 
     def commit(self) -> None:
         """Wait until the disk has what was added, then give it its names. Raises OSError."""
