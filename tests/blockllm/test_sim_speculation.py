@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from blockllm.sim_fakes import TINY, Linear, asked, cluster, tenants
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from remeasure.impls.blockllm.sim import speculation
 from remeasure.impls.blockllm.sim.simulate import simulate
 from remeasure.impls.blockllm.sim.systems import BLOCKLLM
 
@@ -150,3 +152,34 @@ def test_unchecked_guesses_spare_the_remote_block_all_decoding():
 def test_blocks_on_one_gpu_are_not_guessed():
     _, counts = per_token(replace(APART, placement="locality", speculation="tolerant"))
     assert not counts.drafted
+
+
+def ranks_of_accepted(patch, by_length=False):
+    """Where, from 0 (ends first) to 1 (ends last), those stand in their cohorts whose guesses are accepted."""
+    honest, ranks = speculation.take_out, []
+
+    def watched(cohort, rows, prompt, output):
+        by_end = sorted(cohort.rows)
+        if by_length:
+            rows = by_end[: len(rows)]
+        if len(rows) < len(by_end):
+            ranks.extend(by_end.index(row) / (len(by_end) - 1) for row in rows)
+        return honest(cohort, rows, prompt, output)
+
+    patch.setattr(speculation, "take_out", watched)
+    serving = replace(APART, speculation="tolerant", acceptance=0.5, surrogate_time=0.25)
+    count = 12
+    trace = asked([1.0] * count, [1] * count, [10] * count, [20 + 15 * i for i in range(count)], 2)
+    simulate(serving, MACHINES, tenants(*CHAIN), trace, COSTS, 0)
+    return np.array(ranks)
+
+
+def test_whose_guess_is_accepted_has_nothing_to_do_with_the_length_of_the_answer(monkeypatch):
+    ranks = ranks_of_accepted(monkeypatch)
+    assert len(ranks) > 200
+    assert ranks.mean() == pytest.approx(0.5, abs=4 * 0.32 / len(ranks) ** 0.5)  # 0.32: spread of ranks
+
+
+def test_guesses_accepted_by_length_would_be_noticed(monkeypatch):
+    ranks = ranks_of_accepted(monkeypatch, by_length=True)
+    assert ranks.mean() < 0.5 - 8 * 0.32 / len(ranks) ** 0.5
