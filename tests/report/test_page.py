@@ -16,7 +16,9 @@ from remeasure.report.html import page
 from remeasure.report.markdown import markdown
 from remeasure.report.words import MEANINGS
 from report.regenerate import HERE
-from report.sample import CASES, CLAIMS, sample
+from report.sample import sample
+from report.sample_cases import CASES
+from report.sample_claims import CLAIMS
 
 EVIL = '<script>alert("x")</script> & | `y` [z](http://w)'
 
