@@ -24,13 +24,26 @@ CPU = Metric("CPU", "s", better="lower", kind="time", per="round")
 DEDUP = Metric("zoo / monoliths", "%", better="lower", kind="count")
 OWN = Metric("bytes of its own", "MB", better="lower", kind="count")
 INSERT = Metric("insert", "s", better="lower", kind="time", clock="wall", per="round")
-FETCH = Metric("fetch", "s", better="lower", kind="time", clock="wall", per="round")
+FETCHES = tuple(
+    Metric(name, "s", better="lower", kind="time", clock="wall", per="round")
+    for name in ("fetch", "first fetch")
+)
 OF_LIMIT = tuple(
-    Metric(f"{way} / limit{hashed}", "%", better="higher", kind="count", per="round", exact=False)
-    for hashed in ("", ", hashed by one thread")
-    for way in ("fetch", "insert")
+    Metric(name, "%", better="higher", kind="count", per="round", exact=False)
+    for name in (
+        "fetch / limit",
+        "insert / limit",
+        "first fetch / limit",
+        "first fetch / limit of a first reading",
+        "fetch / limit, hashed by one thread",
+        "insert / limit, hashed by one thread",
+    )
 )
 FSYNC = Metric("fsync", "s", better="lower", kind="count", per="round", exact=False)
+READINGS = tuple(
+    Metric(name, "MB/s", better="higher", kind="count", per="round", exact=False)
+    for name in ("first reading", "later reading")
+)
 LOGITS = Metric("largest difference of logits", "", better="lower", kind="count", exact=False)
 AGREEMENT = Metric("likeliest token the same", "%", better="higher", kind="count", exact=False)
 KL = Metric("KL", "nat", better="lower", kind="count", exact=False)
@@ -130,7 +143,7 @@ def zoo_dedup(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]
         Arm("overlapped, hashes not checked", "ablation", Moved(how="unchecked")),
         Arm("overlapped, widened to fp32", "ablation", Moved(how="widened")),
     ),
-    metrics=(FETCH, INSERT, *OF_LIMIT, FSYNC),
+    metrics=(*FETCHES, INSERT, *OF_LIMIT, FSYNC, *READINGS),
     profiles=profiles(10, smoke=QUICK) | {"asv": At(seeds=(0,), **QUICK, evidence="scaled")},
     isolated=True,
     tags=("tracked", "partial"),

@@ -12,6 +12,7 @@ from functools import cache
 from itertools import count
 from mmap import PAGESIZE
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
@@ -21,7 +22,7 @@ from .chain import Model
 from .family import Family, models
 from .groups import nbytes, places
 from .models.small import untrained
-from .zoo.limits import TRIES, evict, limits
+from .zoo.limits import evict, limits, seconds_to_fill
 from .zoo.memory import Bytes, Place, Reserved, fresh
 from .zoo.plain import Plain
 from .zoo.store import Zoo
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from .cases_models import Moved, Stored
 
 MB = 1e6
+LATER = 4
+"""Fetches after the first one; their median counts."""
 
 
 def stored(config: Stored, data: Any) -> Callable[[], dict[str, object]]:
@@ -66,7 +69,9 @@ def separate_bytes(model: Model) -> int:
 def moved(config: Moved, data: Any) -> Callable[[], dict[str, object]]:
     """What is returned inserts the family into a zoo of its own, measures the limits there, and fetches it all.
 
-    What is fetched comes from the disk, not from the page cache; as often as the limits are, and the best counts too.
+    What is fetched comes from the disk, not from the page cache. Every fetch has a bare reading of the same files into
+    memory of its own beside it, now before, now after it; so for the first fetch after an insertion there is a first
+    reading, which the disk does in the same state.
     """
     family = (
         random_family() if config.model == "random" else list(models(Family(config.model), data).values())
@@ -77,31 +82,50 @@ def moved(config: Moved, data: Any) -> Callable[[], dict[str, object]]:
     rounds = count()
 
     def run() -> dict[str, object]:
-        root = folder / str(next(rounds))
+        number = next(rounds)
+        root = folder / str(number)
         try:
             zoo = Plain(root) if config.how == "plain" else Zoo(root)
             inserted = [zoo.insert(model) for model in family]
             seconds = sum(one.seconds for one in inserted)
             files = sorted(zoo.objects.iterdir())
             best = limits(files)
-            fetch_s = [_seconds_to_fetch(zoo, config.how, names, files) for _ in range(TRIES)]
+            fetch_s: list[float] = []
+            read_s: list[float] = []
+            for turn in range(1 + LATER):
+                reading_first = (number + turn) % 2 == 1
+                if reading_first:
+                    read_s.append(_seconds_to_fill(files))
+                fetch_s.append(_seconds_to_fetch(zoo, config.how, names, files))
+                if not reading_first:
+                    read_s.append(_seconds_to_fill(files))
         finally:
             _emptied(root)
-        insert, fetch = hashed / MB / seconds, best.nbytes / MB / min(fetch_s)
+        first_s, later_s = fetch_s[0], median(fetch_s[1:])
+        insert = hashed / MB / seconds
+        first, fetch, first_reading, later_reading = (
+            best.nbytes / MB / taken for taken in (first_s, later_s, read_s[0], median(read_s[1:]))
+        )
         return {
             "insert": seconds,
-            "fetch": min(fetch_s),
+            "first fetch": first_s,
+            "fetch": later_s,
             "insert / limit": 100 * insert / best.slower_mb_s,
+            "first fetch / limit": 100 * first / best.slower_mb_s,
+            "first fetch / limit of a first reading": 100 * first / best.slower_of(first_reading),
             "fetch / limit": 100 * fetch / best.slower_mb_s,
             "insert / limit, hashed by one thread": 100 * insert / best.slower_one_mb_s,
             "fetch / limit, hashed by one thread": 100 * fetch / best.slower_one_mb_s,
             "fsync": sum(one.fsync_s for one in inserted),
+            "first reading": first_reading,
+            "later reading": later_reading,
             "extras": {
                 "insert MB/s": insert,
                 "fetch MB/s": fetch,
-                "first fetch MB/s": best.nbytes / MB / fetch_s[0],
                 "disk MB/s": best.disk_mb_s,
                 "SHA-256 MB/s": best.sha256_mb_s,
+                "fetches, s": fetch_s,
+                "readings, s": read_s,
             },
         }
 
@@ -126,7 +150,7 @@ def _seconds_to_fetch(zoo: Plain | Zoo, how: str, names: list[str], files: list[
     evict(files)
     place: Place = fresh
     if how in ("reserved", "unchecked"):
-        place = Reserved(_room(sum(path.stat().st_size for path in files), len(files)))
+        place = Reserved(_room("fetching", files))
     start = time.perf_counter()
     if isinstance(zoo, Plain):
         kept: object = zoo.fetch()
@@ -139,10 +163,20 @@ def _seconds_to_fetch(zoo: Plain | Zoo, how: str, names: list[str], files: list[
     return seconds
 
 
-@cache
-def _room(nbytes: int, files: int) -> Bytes:
+def _seconds_to_fill(files: list[Path]) -> float:
+    """Wall time of only reading all objects, into memory like that which models are fetched into."""
+    evict(files)
+    return seconds_to_fill(files, Reserved(_room("reading", files)))
+
+
+def _room(use: str, files: list[Path]) -> Bytes:
     """Memory for the objects of a zoo, kept from round to round as a server keeps it."""
-    return fresh(nbytes + files * PAGESIZE, huge=True)
+    return _kept(use, sum(path.stat().st_size for path in files) + len(files) * PAGESIZE)
+
+
+@cache
+def _kept(use: str, nbytes: int) -> Bytes:
+    return fresh(nbytes, huge=True)
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +46,47 @@ def test_every_arm_gives_every_number(family: list[Model], monkeypatch: pytest.M
         assert one == pytest.approx(2 * found["insert / limit"])  # type: ignore[operator]
 
 
-def test_the_better_of_two_fetches_counts_and_the_first_is_told(
+def test_the_first_fetch_and_later_ones_are_told_apart_each_beside_its_own_limit(
     family: list[Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(zoo_runs, "limits", limits_of(2000.0, 1000.0))
-    times = iter((0.5, 0.25))
-    monkeypatch.setattr(zoo_runs, "_seconds_to_fetch", lambda *given: next(times))
+    fetches, readings = iter((0.5, 0.4, 0.2, 0.3, 0.1)), iter((0.4, 0.1, 0.1, 0.1, 0.2))
+    order: list[str] = []
+
+    def told(what: str, seconds: Iterator[float]) -> Callable[..., float]:
+        return lambda *given: order.append(what) or next(seconds)  # type: ignore[func-returns-value]
+
+    monkeypatch.setattr(zoo_runs, "_seconds_to_fetch", told("fetch", fetches))
+    monkeypatch.setattr(zoo_runs, "_seconds_to_fill", told("read", readings))
+    monkeypatch.setattr(
+        zoo_runs, "limits", limits_of(2e9, 1e9)
+    )  # SHA-256 is never the slower one of a first reading
     found: dict[str, Any] = zoo_runs.moved(Moved("random"), None)()
-    assert found["fetch"] == 0.25
-    assert found["extras"]["first fetch MB/s"] == pytest.approx(found["extras"]["fetch MB/s"] / 2)
+    assert order == ["fetch", "read", "read", "fetch"] * 2 + ["fetch", "read"]
+    assert (found["first fetch"], found["fetch"]) == (0.5, 0.25)
+    assert found["first fetch / limit of a first reading"] == pytest.approx(80)  # 0.4 s of 0.5 s
+    assert found["fetch / limit"] == pytest.approx(2 * found["first fetch / limit"])
+    assert found["later reading"] == pytest.approx(4 * found["first reading"])
+
+
+def test_a_second_round_reads_before_it_fetches(family: list[Model], monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(zoo_runs, "_seconds_to_fetch", lambda *given: order.append("fetch") or 1.0)
+    monkeypatch.setattr(zoo_runs, "_seconds_to_fill", lambda *given: order.append("read") or 1.0)
+    monkeypatch.setattr(zoo_runs, "limits", limits_of(2000.0, 1000.0))
+    run = zoo_runs.moved(Moved("random"), None)
+    run()
+    order.clear()
+    run()
+    assert order[:2] == ["read", "fetch"]
+
+
+def test_the_first_reading_is_no_limit_where_sha256_is_slower(
+    family: list[Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zoo_runs, "_seconds_to_fill", lambda *given: 1e-9)
+    monkeypatch.setattr(zoo_runs, "limits", limits_of(2000.0, 1000.0))
+    found: dict[str, Any] = zoo_runs.moved(Moved("random"), None)()
+    assert found["first fetch / limit of a first reading"] == found["first fetch / limit"]
 
 
 def test_rounds_leave_empty_files_and_the_end_leaves_nothing(

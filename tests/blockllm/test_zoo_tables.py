@@ -14,7 +14,8 @@ from remeasure.impls.blockllm.chain import Block
 from remeasure.impls.blockllm.groups import parameters
 from remeasure.impls.blockllm.zoo import limits as module
 from remeasure.impls.blockllm.zoo.assemble import chain_of
-from remeasure.impls.blockllm.zoo.limits import Limits, evict, limits
+from remeasure.impls.blockllm.zoo.limits import Limits, evict, limits, seconds_to_fill
+from remeasure.impls.blockllm.zoo.memory import Bytes, fresh
 from remeasure.impls.blockllm.zoo.profile import BATCHES, profile, read, write
 from remeasure.impls.blockllm.zoo.store import Zoo
 
@@ -131,6 +132,29 @@ def test_every_byte_is_read_and_hashed_whatever_the_number_of_threads(
         pytest.skip(str(error))
     assert sum(read) == found.nbytes * len(module.DISK_THREADS) * module.TRIES
     assert sum(hashed) == found.nbytes * len(CORES) * module.TRIES
+
+
+def test_filling_puts_every_byte_of_every_file_where_it_belongs(
+    objects: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PIECE", 4096)
+    large = tmp_path / "of several pieces"
+    large.write_bytes(bytes(range(250)) * 100)
+    files = [*objects, large]
+    given: list[Bytes] = []
+
+    def place(nbytes: int) -> Bytes:
+        given.append(fresh(nbytes))
+        return given[-1]
+
+    try:
+        assert seconds_to_fill(files, place) > 0
+    except UserError as error:
+        pytest.skip(str(error))
+    contents = [path.read_bytes() for path in files]
+    assert [
+        bytes(memory[: len(content)]) for memory, content in zip(given, contents, strict=True)
+    ] == contents
 
 
 def test_no_more_is_hashed_than_the_sample(objects: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:

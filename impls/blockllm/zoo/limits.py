@@ -1,7 +1,8 @@
 """What this machine's disk and its SHA-256 allow at best: the two limits that the zoo's speed is judged by.
 
 Both are measured on a zoo's own objects and without the costs that a zoo has beside them: no fresh memory, no tensors,
-no parsing. Decimal megabytes throughout.
+no parsing. Decimal megabytes throughout. `limits` reads into a few megabytes again and again, which is the fastest a
+disk can be; `seconds_to_fill` reads to where everything could stay, which on virtual machines can take much longer.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from typing import TypeVar
 
 from remeasure.errors import UserError
 
+from .memory import Place, fresh, whole_pages
+
 T = TypeVar("T")
 PIECE = 4 << 20
 """Bytes read at a time."""
@@ -28,6 +31,8 @@ TRIES = 2
 """Times that each thing is measured; the best counts, for a limit is what nothing disturbed."""
 DISK_THREADS = (1, 2, 4, 8)
 """Readers that are tried; a fast disk wants several requests at a time."""
+FILLERS = 4
+"""Readers that fill memory."""
 
 
 @dataclass(frozen=True)
@@ -44,21 +49,25 @@ class Limits:
     @property
     def slower_mb_s(self) -> float:
         """The slower of the best disk and the best SHA-256: no store that does both can be faster."""
-        return min(max(self.disk_mb_s.values()), max(self.sha256_mb_s.values()))
+        return self.slower_of(max(self.disk_mb_s.values()))
 
     @property
     def slower_one_mb_s(self) -> float:
         """The slower of the best disk and one thread's SHA-256: what a store that hashes on one core could reach."""
         return min(max(self.disk_mb_s.values()), self.sha256_mb_s[1])
 
+    def slower_of(self, disk_mb_s: float) -> float:
+        """The slower of a disk in another state and the best SHA-256."""
+        return min(disk_mb_s, max(self.sha256_mb_s.values()))
+
 
 def limits(paths: Iterable[Path]) -> Limits:
     """Measure on these files. Raises UserError where they cannot be read past the page cache."""
-    pieces = [(path, start) for path in paths for start in range(0, path.stat().st_size, PIECE)]
+    pieces = _pieces(paths)
     nbytes = sum(path.stat().st_size for path in {path for path, _ in pieces})
     if not nbytes:
         raise UserError("there are no objects to measure the disk with; insert a model first.")
-    disk = {threads: nbytes / 1e6 / _best(_seconds_to_read, pieces, threads) for threads in DISK_THREADS}
+    disk = {threads: nbytes / 1e6 / _best(_seconds_to_reread, pieces, threads) for threads in DISK_THREADS}
     content = _sample(dict.fromkeys(path for path, _ in pieces))
     cores = len(os.sched_getaffinity(0))
     sha256 = {
@@ -66,6 +75,19 @@ def limits(paths: Iterable[Path]) -> Limits:
         for threads in sorted({1, cores})
     }
     return Limits(nbytes, disk, sha256)
+
+
+def seconds_to_fill(paths: Iterable[Path], place: Place) -> float:
+    """Wall time of reading files past the page cache, every byte to a place of its own. Raises UserError as `limits`.
+
+    place: gives a file's memory, before the time begins.
+    """
+    pieces = _pieces(paths)
+    sizes = {path: path.stat().st_size for path, _ in pieces}
+    memory = {path: place(nbytes)[: whole_pages(nbytes)] for path, nbytes in sizes.items()}
+    return _seconds_to_read(
+        pieces, [memory[path].data[start : start + PIECE] for path, start in pieces], FILLERS
+    )
 
 
 def evict(paths: Iterable[Path]) -> float:
@@ -99,18 +121,28 @@ def _in_cache(descriptor: int, size: int) -> bytes:
     return bytes(there)
 
 
-def _seconds_to_read(pieces: Sequence[tuple[Path, int]], threads: int) -> float:
-    """To read all pieces past the page cache, into memory that is there already."""
-    paths = dict.fromkeys(path for path, _ in pieces)
-    buffers = [mmap.mmap(-1, PIECE) for _ in range(threads)]
+def _pieces(paths: Iterable[Path]) -> list[tuple[Path, int]]:
+    """Which file is read from where on, a piece at a time."""
+    return [(path, start) for path in paths for start in range(0, path.stat().st_size, PIECE)]
+
+
+def _seconds_to_reread(pieces: Sequence[tuple[Path, int]], threads: int) -> float:
+    """To read all pieces into memory that is there already: a piece of it for each thread."""
+    buffers = [fresh(PIECE) for _ in range(threads)]
     for buffer in buffers:
-        buffer.write(bytes(PIECE))
+        buffer[:] = 0
+    return _seconds_to_read(pieces, [buffers[n % threads].data for n in range(len(pieces))], threads)
+
+
+def _seconds_to_read(pieces: Sequence[tuple[Path, int]], places: Sequence[memoryview], threads: int) -> float:
+    """To read all pieces past the page cache, each to its place; the n-th thread every n-th one."""
     descriptors: dict[Path, int] = {}
 
     def read(reader: int) -> None:
-        for path, start in pieces[reader::threads]:
-            os.preadv(descriptors[path], [buffers[reader]], start)
+        for (path, start), place in zip(pieces[reader::threads], places[reader::threads], strict=True):
+            os.preadv(descriptors[path], [place], start)
 
+    paths = dict.fromkeys(path for path, _ in pieces)
     try:
         for path in paths:
             descriptors[path] = os.open(path, os.O_RDONLY | os.O_DIRECT)
