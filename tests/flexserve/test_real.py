@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from flexserve.live_pages import MICRO, NEW, PARTS, PATIENCE_S, PROMPT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,55 +23,20 @@ from remeasure.errors import UserError
 from remeasure.impls.common import llama, smollm
 from remeasure.impls.flexserve.real import loading, memory, prepared, resident
 from remeasure.impls.flexserve.real.memory import BLOCK_BYTES, Collapsed, Region
-from remeasure.impls.flexserve.real.models import HostRun, model
+from remeasure.impls.flexserve.real.models import model
 from remeasure.impls.flexserve.real.server import HostServer
 from remeasure.impls.flexserve.secure.attacker import REFUSALS, attack
-from remeasure.impls.flexserve.secure.pool import Pool, memfd_secret
+from remeasure.impls.flexserve.secure.pool import Pool
 from remeasure.impls.flexserve.systems import FLEXSERVE, NW_BASE, STRAWMAN, STRAWMAN_OPT, TZLLM_LIKE, cold
 
-PATIENCE_S = 20.0
-NEW = 4
 FLEX = cold(FLEXSERVE)
-MICRO = HostRun(FLEX, model="micro", prompt_tokens=24, new_tokens=NEW)
-PROMPT = [5, 17, 3, 90, 44, 8, 61]
-PARTS = llama.MICRO.layers + 2
-
-
-def _secret_memory() -> bool:
-    try:
-        os.close(memfd_secret())
-    except OSError:
-        return False
-    return True
-
-
-PROTECTIONS = ["secret", "none"] if _secret_memory() else ["none"]
-MICRO = replace(MICRO, protection=PROTECTIONS[0])
+PROTECTIONS = ["secret", "none"] if MICRO.protection == "secret" else ["none"]
 secret_only = pytest.mark.skipif("secret" not in PROTECTIONS, reason="this kernel has no secret memory")
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("prepared")
 
 
 @pytest.fixture(scope="module")
 def weights() -> list[llama.Weights]:
     return model(MICRO).weights()
-
-
-@pytest.fixture
-def serve(root):
-    """Makes servers that are closed after the test."""
-    made = []
-
-    def start(run: HostRun = MICRO, at: Path = root, **changes) -> HostServer:
-        made.append(HostServer(replace(run, **changes), at))
-        return made[-1]
-
-    yield start
-    for server in made:
-        server.close()
 
 
 def same_as_plain(server: HostServer, weights, prompt=tuple(PROMPT)) -> bool:
