@@ -57,9 +57,8 @@ def test_the_first_fetch_and_later_ones_are_told_apart_each_beside_its_own_limit
 
     monkeypatch.setattr(zoo_runs, "_seconds_to_fetch", told("fetch", fetches))
     monkeypatch.setattr(zoo_runs, "_seconds_to_fill", told("read", readings))
-    monkeypatch.setattr(
-        zoo_runs, "limits", limits_of(2e9, 1e9)
-    )  # SHA-256 is never the slower one of a first reading
+    # SHA-256 is never slower than the first reading here.
+    monkeypatch.setattr(zoo_runs, "limits", limits_of(2e9, 1e9))
     found: dict[str, Any] = zoo_runs.moved(Moved("random"), None)()
     assert order == ["fetch", "read", "read", "fetch"] * 2 + ["fetch", "read"]
     assert (found["first fetch"], found["fetch"]) == (0.5, 0.25)

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from flexserve.live_pages import MICRO
+from flexserve.live_pages import MICRO, Slow
 
+from remeasure.impls.flexserve.real import resident
 from remeasure.impls.flexserve.real.models import HostRun
 from remeasure.impls.flexserve.real.server import HostServer
 
@@ -29,3 +30,13 @@ def serve(root) -> Iterator[Callable[..., HostServer]]:
 
         start.close = stack.close  # type: ignore[attr-defined]
         yield start
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Servers whose pages are scrubbed when `Slow.allowed` is set."""
+    monkeypatch.setattr(resident, "Region", Slow)
+    Slow.allowed.clear()
+    Slow.begun.clear()
+    yield
+    Slow.allowed.set()

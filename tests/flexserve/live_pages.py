@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,6 +79,18 @@ def _owns_its_place_or_nothing(server: HostServer, owner: str) -> bool:
     holders = {of for _, _, of in server.pages.pieces(place)}
     owned = server.pages.count(owner=owner)
     return (holders, owned) in (({owner}, place.pages), ({NORMAL_WORLD}, 0))
+
+
+class Slow(Region):
+    """Memory whose scrubbing waits to be allowed."""
+
+    allowed = threading.Event()
+    begun = threading.Event()
+
+    def zero(self) -> None:
+        Slow.begun.set()
+        assert Slow.allowed.wait(PATIENCE_S)
+        super().zero()
 
 
 class Watched:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from flexserve.live_pages import MICRO, NEW, PARTS, PATIENCE_S, PROMPT
+from flexserve.live_pages import MICRO, NEW, PARTS, PATIENCE_S, PROMPT, Slow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -201,27 +201,6 @@ def test_weights_and_kv_cannot_be_read_from_another_process_unless_unprotected(s
             assert {way: tried["outcome"] for way, tried in seen.items()} == REFUSALS
         else:
             assert any(tried["found"] for tried in seen.values())
-
-
-class Slow(Region):
-    """Memory whose scrubbing waits to be allowed."""
-
-    allowed = threading.Event()
-    begun = threading.Event()
-
-    def zero(self) -> None:
-        Slow.begun.set()
-        assert Slow.allowed.wait(PATIENCE_S)
-        super().zero()
-
-
-@pytest.fixture
-def slow(monkeypatch):
-    monkeypatch.setattr(resident, "Region", Slow)
-    Slow.allowed.clear()
-    Slow.begun.clear()
-    yield
-    Slow.allowed.set()
 
 
 def early_access(server: HostServer, part: int) -> tuple[threading.Thread, list[bool]]:

@@ -6,7 +6,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from flexserve.live_pages import FINE, MICRO, PATIENCE_S, POOLS, PROMPT, agrees, faults, states
+from flexserve.live_pages import FINE, MICRO, PATIENCE_S, POOLS, PROMPT, Slow, agrees, faults, states
 
 from remeasure.errors import UserError
 from remeasure.impls.common import llama
@@ -17,7 +17,6 @@ from remeasure.impls.flexserve.policy.pages import (
     State,
 )
 from remeasure.impls.flexserve.real import resident
-from remeasure.impls.flexserve.real.memory import Region
 from remeasure.impls.flexserve.real.pages import KV_OWNER, LedgerPages, part_owner
 
 
@@ -123,30 +122,6 @@ def test_who_waits_for_pages_whose_scrubbing_failed_gets_an_error(serve, monkeyp
             server._memory.claim(1)
     assert states(server, owner) == {State.CLAIMED}
     server._memory._give_back(1)
-
-
-# --- reclaim and early access -----------------------------------------------------------------------------------------
-
-
-class Slow(Region):
-    """Memory whose scrubbing waits to be allowed."""
-
-    allowed = threading.Event()
-    begun = threading.Event()
-
-    def zero(self) -> None:
-        Slow.begun.set()
-        assert Slow.allowed.wait(PATIENCE_S)
-        super().zero()
-
-
-@pytest.fixture
-def slow(monkeypatch):
-    monkeypatch.setattr(resident, "Region", Slow)
-    Slow.allowed.clear()
-    Slow.begun.clear()
-    yield
-    Slow.allowed.set()
 
 
 def test_claimed_pages_block_the_kernel_and_the_reader_until_they_are_scrubbed(serve, slow):
