@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from remeasure.claims import Claim, Claims, Figure
 from remeasure.contracts import Arm, At, Case, Metric
-from remeasure.judge import build_report
-from remeasure.judgement import Judgement, Report
-from remeasure.records import (
+from remeasure.declared.claims import Claim, Claims, Figure
+from remeasure.judging.gather import build_report
+from remeasure.judging.judged import Judgement, Report
+from remeasure.records.record import (
     TWIN_SUFFIX,
     ArmRecord,
     DataRecord,

@@ -8,9 +8,9 @@ from statistics import fmean
 
 from remeasure.contracts import Case, Metric
 from remeasure.data import open_data, resolve
-from remeasure.measure import PER_SECOND, Measured, measure
-from remeasure.overrides import at_profile
-from remeasure.registry import registry
+from remeasure.declared.overrides import at_profile
+from remeasure.declared.registry import registry
+from remeasure.running.measure import PER_SECOND, Measured, measure
 
 TAG = "tracked"
 PROFILES = ("asv", "tiny")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from remeasure.contracts import Case
 from remeasure.records import TWIN_SUFFIX
 
-from .measured import Tracked, absent, declare, tracked_cases
+from .harness import Tracked, absent, declare, tracked_cases
 
 
 def numbers(cases: Iterable[Case]) -> Iterator[Tracked]:

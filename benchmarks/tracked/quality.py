@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from remeasure.contracts import Case
 
-from .measured import Tracked, absent, declare, honest, tracked_cases
+from .harness import Tracked, absent, declare, honest, tracked_cases
 
 
 def numbers(cases: Iterable[Case]) -> Iterator[Tracked]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from remeasure.contracts import Case
 
-from .measured import Tracked, absent, declare, honest, strawman, tracked_cases
+from .harness import Tracked, absent, declare, honest, strawman, tracked_cases
 
 KINDS = ("time", "virtual-time", "count")
 SHARES = ("%", "×")

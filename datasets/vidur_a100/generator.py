@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .loader import OPERATORS, Sends
+from .tables import OPERATORS, Sends
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,22 +14,13 @@ from typing import TYPE_CHECKING
 
 from remeasure.errors import UserError
 
+from .tables import OPERATORS, Sends, Tables
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 LAYER = "mlp_a100_llama2-7b.csv"
-OPERATORS = {
-    "norm": "input_layernorm",
-    "qkv": "attn_pre_proj",
-    "rope": "attn_rope",
-    "o": "attn_post_proj",
-    "gate_up": "mlp_up_proj",
-    "act": "mlp_act",
-    "down": "mlp_down_proj",
-    "add": "add",
-}
-"""Our word → the table's operator."""
 BOXES = {"dgx": "net_a100_dgx_send_recv.csv", "pairwise": "net_a100_pairwise_nvlink_send_recv.csv"}
 """Box of GPUs → its file of send_recv times."""
 TENSOR_PARALLEL = (1, 2, 4, 8)
@@ -41,29 +32,6 @@ class Request:
 
     tensor_parallel: int = 1
     """GPUs among which a layer is divided: 1, 2, 4 or 8; times are those of one of them."""
-
-
-@dataclass(frozen=True, eq=False)
-class Sends:
-    """Times of sends between two GPUs: nbytes int64 [n] ascending, ms float64 [n]."""
-
-    box: str
-    in_node: bool
-    """Both GPUs are in one server."""
-    nbytes: NDArray[np.int64]
-    ms: NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Tables:
-    """What a case gets: tokens int64 [n] ascending, each operator's ms float64 [n], and the sends."""
-
-    label: str
-    simulated: bool
-    notes: tuple[str, ...]
-    tokens: NDArray[np.int64]
-    ms: dict[str, NDArray[np.float64]]
-    sends: tuple[Sends, ...]
 
 
 def load(request: Request, root: Path | None) -> Tables:

@@ -39,7 +39,8 @@ def _verify(space: Workspace) -> Sequence[Path]:
 def _tune(space: Workspace) -> Sequence[Path]:
     from remeasure.datasets.azure_llm_2023.loader import Request
 
-    from .tuned import UNTUNED, tune_systems, write
+    from .runs.tuning import tune_systems, write
+    from .tuned import UNTUNED
 
     asked = _settings(space, "systems").get("systems", ",".join(UNTUNED))
     names = [name.strip() for name in asked.split(",")]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from remeasure.contracts import Workspace
 from remeasure.errors import UserError
 
-from .cases_models import TENANTS
+from .cases.models import TENANTS
 from .family import LAYERS, STEPS, Family, Which, foundation, texts_of
 
 if TYPE_CHECKING:

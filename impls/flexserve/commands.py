@@ -28,7 +28,7 @@ def _predictions(space: Workspace) -> Sequence[Path]:
 def _tune(space: Workspace) -> Sequence[Path]:
     from remeasure.datasets.wikitext2.loader import Request as Passages
 
-    from .tuning import tune, write
+    from .runs.tuning import tune, write
 
     if space.settings:
         raise UserError(f"this command has no setting {next(iter(space.settings))!r}; it has none.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .config import System
+from .real.models import HostRun
 from .systems import FLEXSERVE, NW_BASE, STRAWMAN, STRAWMAN_OPT, TZLLM_LIKE, cold
 
 Experiment = Literal["cold", "pressure", "several models", "agents", "headline", "TTFT only"]
@@ -132,3 +133,50 @@ class Simulated:
 
     requests: int | None = None
     """Calls of a model, on average over seeds; None: as many as come in one hour."""
+
+
+LONGEST = 256
+"""Tokens of the longest prompt that is measured; servers have room for it, so that one serves every length."""
+
+
+@dataclass(frozen=True)
+class HostPrefill:
+    """A prompt served by the host."""
+
+    run: HostRun = field(default_factory=lambda: HostRun(prompt_tokens=LONGEST))
+    """The serving process."""
+    tokens: int = 128
+    """Length of the prompt."""
+
+
+@dataclass(frozen=True)
+class Reclaim:
+    """The kernel asks for the pages of one part after the other."""
+
+    run: HostRun = field(default_factory=lambda: HostRun(prompt_tokens=LONGEST))
+    """The serving process."""
+    waits: bool = False
+    """The kernel waits until the pages are scrubbed, instead of being told at once that they will be."""
+    repeats: int = 3
+    """How often the whole model is loaded and taken back."""
+
+
+@dataclass(frozen=True)
+class Attack:
+    """Memory that holds plaintext while it is attacked."""
+
+    protection: Literal["secret", "none"] = "secret"
+    """secret: memfd_secret; none: ordinary memory, where the attack must succeed, or it proves nothing."""
+
+
+@dataclass(frozen=True)
+class Decryption:
+    """Authenticated decryption of a model's weights, reading not counted."""
+
+    into: Literal["heap", "secret"] = "secret"
+    """Memory that the plaintext goes to."""
+    form: Literal["streaming", "hot buffer"] = "streaming"
+    """streaming: every chunk of every part once, each to its own place; hot buffer: one chunk over and over, as many
+    bytes in all."""
+    model: str = "small"
+    """One of `real.models.MODELS`."""

@@ -264,7 +264,7 @@ def itemcf_forms(arm: Arm, data: Any, seed: int) -> Callable[[], None]:
 )
 def bag_inference(arm: Arm, data: Any, seed: int) -> Callable[[], None]:
     """How fast does the bag of ten models score a user's list, as LightGBM and as tables?"""
-    from .inference import prepared
+    from .runs.inference import prepared
 
     return prepared(arm.config, data)
 
@@ -285,7 +285,7 @@ def bag_inference(arm: Arm, data: Any, seed: int) -> Callable[[], None]:
 )
 def stage_cost(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]:
     """What do the stages cost on one core when nothing is kept from before?"""
-    from .costs import cost_of
+    from .runs.costs import cost_of
 
     return lambda: cost_of(arm.config, data, seed)
 
@@ -313,6 +313,6 @@ def stage_cost(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]
 )
 def growth(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]:
     """How do time and memory of the first stage grow with users and items, on generated markets?"""
-    from .growth import grown
+    from .runs.growth import grown
 
     return grown(arm.config, seed)

@@ -33,7 +33,7 @@ def _runs(space: Workspace) -> Sequence[Path]:
 
 
 def _select(space: Workspace) -> Sequence[Path]:
-    from .select import REQUEST, select, write
+    from .runs.tuning import REQUEST, select, write
 
     return [
         write(select(_data(space, lists=REQUEST.lists, seed=REQUEST.seed), report=space.report), space.out)

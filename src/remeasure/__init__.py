@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from .package import PACKAGE as PACKAGE
+
 if TYPE_CHECKING:
     from .api import load as load
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from .errors import UserError
-from .export import COLUMNS, FORMATS, rows
-from .store import Store
+from .records.export import COLUMNS, FORMATS, rows
+from .records.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from .declared.cards import DataCard
+from .declared.registry import Registry
 from .errors import UserError
-from .registry import DataCard, Registry
 
 State = Literal["ok", "note", "wrong"]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -89,7 +90,7 @@ def _packages(root: Path | None) -> Check:
 
 
 def _data(card: DataCard) -> Check:
-    from .data import resolve
+    from .data.sources import resolve
 
     try:
         source = resolve(card)
@@ -158,7 +159,7 @@ def _writable(name: str, folder: Path) -> Check:
 
 
 def _commit() -> Check:
-    from .provenance import UNKNOWN, commit
+    from .records.provenance import UNKNOWN, commit
 
     head, dirty = commit()
     if head == UNKNOWN:

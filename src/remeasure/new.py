@@ -9,14 +9,17 @@ import keyword
 import os
 import re
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
-from .contracts import Case
+from .contracts import Case, Prepare
+from .declared.cards import DataCard
+from .declared.registry import System
 from .errors import UserError
-from .registry import DataCard, System
+from .package import PACKAGE
 
-SKELETONS = Path(__file__).parent / "skeletons"
+SKELETONS = PACKAGE / "skeletons"
 
 
 def new_system(name: str, parent: Path, dataset: DataCard) -> Path:
@@ -36,18 +39,29 @@ def new_dataset(name: str, parent: Path) -> Path:
 
 
 def new_case(system: System, name: str) -> Path:
-    """Append a case to the system's `cases.py`; it begins as a copy of the system's first one."""
-    _check(name.replace("-", "_"), name)
+    """Add a case to the system: to its `cases.py`, or as a file of its own to its folder `cases/`.
+
+    It begins as a copy of the first one that is declared with @case.
+    """
+    function = name.replace("-", "_")
+    _check(function, name)
     if name in system.cases:
         raise UserError(f"{system.name} already has a case {name}; choose another name.")
-    if not system.cases:
-        raise UserError(f"{system.name}/cases.py has no case to begin from; write the first one by hand.")
-    path = system.folder / "cases.py"
-    text = path.read_text(encoding="utf-8").rstrip("\n") + "\n"
-    like = _variable(text, next(iter(system.cases.values())), path)
-    addition = _render("case.py.j2", name=name, function=name.replace("-", "_"), like=like)
-    temporary = path.with_name(".cases.py.new")
-    temporary.write_text(text + addition, encoding="utf-8")
+    like = _first(system)
+    folder = system.folder / "cases"
+    if not folder.is_dir():
+        path = system.folder / "cases.py"
+        before = path.read_text(encoding="utf-8").rstrip("\n") + "\n"
+        imports = ""
+    else:
+        path = folder / f"{function}.py"
+        if path.exists():
+            raise UserError(f"{system.name}/cases/{path.name} is there already; choose another name.")
+        before = ""
+        imports = f"from .{like.__module__.rpartition('.')[2]} import {like.__name__}"
+    added = _render("case.py.j2", name=name, function=function, like=like.__name__, imports=imports)
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(before + added, encoding="utf-8")
     os.replace(temporary, path)
     return path
 
@@ -61,9 +75,13 @@ def _folder(kind: str, name: str, parent: Path, **values: str) -> Path:
     parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=".new-", dir=parent))
     try:
-        for template in sorted((SKELETONS / kind).glob("*.j2")):
-            rendered = _render(f"{kind}/{template.name}", name=name, title=_title(name), **values)
-            (aside / template.stem).write_text(rendered, encoding="utf-8")
+        for template in sorted((SKELETONS / kind).rglob("*.j2")):
+            written = aside / template.relative_to(SKELETONS / kind).with_suffix("")
+            written.parent.mkdir(exist_ok=True)
+            rendered = _render(
+                template.relative_to(SKELETONS).as_posix(), name=name, title=_title(name), **values
+            )
+            written.write_text(rendered, encoding="utf-8")
         aside.chmod(0o755)
         aside.rename(target)
     except BaseException:
@@ -79,6 +97,7 @@ def _render(template: str, **values: str) -> str:
         loader=jinja2.FileSystemLoader(SKELETONS),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
+        trim_blocks=True,
     )
     return environment.get_template(template).render(values)
 
@@ -95,11 +114,10 @@ def _title(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
-def _variable(text: str, case: Case, path: Path) -> str:
-    """The name under which `cases.py` holds a case: its function's."""
-    name = case.prepare.__name__
-    if not re.search(rf"^def {name}\(", text, flags=re.MULTILINE):
-        raise UserError(
-            f"{path.parent.name}/cases.py does not declare {case.name} with @case; write this one by hand."
-        )
-    return name
+def _first(system: System) -> Prepare:
+    """The function of the first case that is declared with @case, so that its module holds the case by that name."""
+    for case in system.cases.values():
+        declared = getattr(sys.modules[case.prepare.__module__], case.prepare.__name__, None)
+        if isinstance(declared, Case) and declared.name == case.name:
+            return case.prepare
+    raise UserError(f"{system.name} declares no case with @case to begin from; write this one by hand.")

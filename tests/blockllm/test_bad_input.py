@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from blockllm.zoo_models import TINY, model
 
-from remeasure import own_data, runner
 from remeasure.cli.app import run
+from remeasure.data import own_data
 from remeasure.errors import UserError
 from remeasure.impls.blockllm.chain import Model
 from remeasure.impls.blockllm.groups import places, tensors_at
@@ -25,6 +25,7 @@ from remeasure.impls.blockllm.sim.tenants import Population
 from remeasure.impls.blockllm.sim.workloads import w3
 from remeasure.impls.blockllm.zoo import chains
 from remeasure.impls.blockllm.zoo.store import Zoo
+from remeasure.running import runner
 
 RUN = ("run", "--system", "blockllm", "--profile", "tiny", "--seed", "0")
 W1 = ("--case", "cluster-w1")

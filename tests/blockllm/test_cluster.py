@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remeasure.impls.blockllm import cluster
-from remeasure.impls.blockllm.cases_cluster import LOADED, SERVED
-from remeasure.impls.blockllm.cluster import P95, crossing, first_crossing, loaded, served, simulated
+from remeasure.impls.blockllm.cases.cluster import LOADED, SERVED
 from remeasure.impls.blockllm.questions import Cell, Crossing
+from remeasure.impls.blockllm.runs import cluster
+from remeasure.impls.blockllm.runs.cluster import P95, crossing, first_crossing, loaded, served, simulated
 from remeasure.impls.blockllm.tuned import BLOCKLLM_TUNED, PM_TUNED, PS_TUNED, UNTUNED, chosen, tuning
 
 QUICK = Cell(replace(BLOCKLLM_TUNED, swaps=20), workload="w3", load=5.0, minutes=0.1)

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from remeasure.datasets.vidur_a100.loader import Request, Tables, load
+from remeasure.datasets.vidur_a100.loader import Request, load
+from remeasure.datasets.vidur_a100.tables import Tables
 from remeasure.impls.blockllm.sim.cost.costs import Costs
 from remeasure.impls.blockllm.sim.cost.model import GEMMS
 from remeasure.impls.blockllm.sim.cost.tables import STACKS, Stack

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remeasure.errors import UserError
-from remeasure.impls.blockllm import cluster as runs
 from remeasure.impls.blockllm import tuned
+from remeasure.impls.blockllm.runs import cluster as runs
 from remeasure.impls.blockllm.sim import simulate as simulation
 from remeasure.impls.blockllm.sim.catalogue import catalogue
 from remeasure.impls.blockllm.sim.cluster import IN_NODE

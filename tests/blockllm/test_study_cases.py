@@ -12,20 +12,17 @@ import pytest
 from blockllm.test_study_decision import row
 
 from remeasure.datasets.nltk_corpora.loader import Corpora, Request, load
-from remeasure.impls.blockllm import (
-    speculation_runs,
-    stitch_runs,
-    storage_runs,
-    study_runs,
-    surrogate_runs,
-    swap_runs,
-)
-from remeasure.impls.blockllm.cases_storage import Weighed
-from remeasure.impls.blockllm.cases_study import Stitched, Swapped
-from remeasure.impls.blockllm.cases_surrogates import ANYTHING, Pruned, Speculated
+from remeasure.impls.blockllm.cases.surrogates import ANYTHING
 from remeasure.impls.blockllm.execute.speculation import Speculated as Found
 from remeasure.impls.blockllm.family import technique_of, tenant_of
 from remeasure.impls.blockllm.models.small import WIDTH_32
+from remeasure.impls.blockllm.questions import Pruned, Speculated, Stitched, Swapped, Weighed
+from remeasure.impls.blockllm.runs import speculation as speculation_runs
+from remeasure.impls.blockllm.runs import stitch as stitch_runs
+from remeasure.impls.blockllm.runs import storage as storage_runs
+from remeasure.impls.blockllm.runs import study as study_runs
+from remeasure.impls.blockllm.runs import surrogates as surrogate_runs
+from remeasure.impls.blockllm.runs import swap as swap_runs
 from remeasure.impls.blockllm.sim.cost.shapes import LLAMA_7B, LLAMA_13B
 from remeasure.impls.blockllm.study.compare import Divergences
 from remeasure.impls.blockllm.study.swaps import Study

@@ -13,9 +13,10 @@ from blockllm.zoo_models import bits, model
 
 from remeasure.contracts import Case
 from remeasure.errors import UserError
-from remeasure.impls.blockllm import zoo_runs
-from remeasure.impls.blockllm.cases_models import Moved, zoo_speed
+from remeasure.impls.blockllm.cases.models import zoo_speed
 from remeasure.impls.blockllm.chain import Model
+from remeasure.impls.blockllm.questions import Moved
+from remeasure.impls.blockllm.runs import zoo as zoo_runs
 from remeasure.impls.blockllm.zoo.limits import Limits
 from remeasure.impls.blockllm.zoo.plain import Plain
 from remeasure.impls.blockllm.zoo.store import Zoo

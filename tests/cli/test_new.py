@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from remeasure.contract_checks import check_case, check_dataset
-from remeasure.registry import registry
+from remeasure.declared.registry import registry
+from remeasure.running.contract_checks import check_case, check_dataset
 
 from .conftest import Cli, is_refusal
 
@@ -70,8 +70,8 @@ def test_a_new_case_begins_as_a_copy_that_runs(
     monkeypatch.setenv("REMEASURE_SYSTEMS", f"{package}.mine")
     assert cli("new", "case", "mine/second-question").code == 0
     code = """
-from remeasure.contract_checks import check_case
-from remeasure.registry import registry
+from remeasure.running.contract_checks import check_case
+from remeasure.declared.registry import registry
 found = registry()
 cases = found.system("mine").cases
 print(list(cases), [check_case(found, case) for case in cases.values()])
@@ -82,6 +82,30 @@ print(list(cases), [check_case(found, case) for case in cases.values()])
     assert done.stdout.strip() == "['sum-of-numbers', 'second-question'] [[], []]", done.stderr
     assert lint(tmp_path / package) == ""
     assert is_refusal(cli("new", "case", "mine/sum-of-numbers"))
+
+
+def test_a_new_case_of_a_folder_of_cases_is_a_file_of_its_own(
+    cli: Cli, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("new", "system", "mine", "--dataset", "toydata", "--in", package)
+    folder = tmp_path / package / "mine"
+    (folder / "cases").mkdir()
+    (folder / "cases.py").rename(folder / "cases" / "sums.py")
+    moved = (folder / "cases" / "sums.py").read_text().replace("from .", "from ..")
+    (folder / "cases" / "sums.py").write_text(moved)
+    (folder / "cases" / "__init__.py").touch()
+    monkeypatch.setenv("REMEASURE_SYSTEMS", f"{package}.mine")
+    said = cli("new", "case", "mine/second-question")
+    assert said.code == 0 and "cases/second_question.py" in said.out
+    listed = subprocess.run(
+        [sys.executable, "-m", "remeasure", "list", "cases", "--system", "mine"],
+        capture_output=True,
+        text=True,
+        env=environment(tmp_path),
+    )
+    assert "mine/second-question" in listed.stdout, listed.stderr
+    assert lint(folder) == ""
+    assert is_refusal(cli("new", "case", "mine/second-question"))
 
 
 def environment(tmp_path: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from remeasure.cli import exits
-from remeasure.own_data import OwnData
+from remeasure.data.own_data import OwnData
 from toy.env import MIRROR
 
 from .conftest import Cli, Said, is_refusal

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remeasure.blocks import Block, Planned
 from remeasure.cli import fail_on, progress
 from remeasure.cli.options import seconds
 from remeasure.cli.places import places, project_root, shown
 from remeasure.errors import UserError
+from remeasure.running.blocks import Block, Planned
 
 
 def planned(case: str, last: float | None, *, timed: bool = False, cached: bool = False) -> Planned:

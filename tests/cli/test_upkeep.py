@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from remeasure.clean import removables, remove
 from remeasure.cli import exits
 from remeasure.cli.upkeep import size
 from remeasure.doctor import locks, versions_that_differ
+from remeasure.records.clean import removables, remove
 from toy.env import MIRROR
 
 from .conftest import Cli, is_refusal

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-import remeasure
-from remeasure.contract_checks import (
+from remeasure.contracts import Case
+from remeasure.data.copies import cache_dir
+from remeasure.declared.cards import DataCard
+from remeasure.declared.registry import Registry, System, registry
+from remeasure.running.contract_checks import (
     NEEDED_ROLES,
     PASSED,
     check_case,
@@ -20,12 +21,8 @@ from remeasure.contract_checks import (
     check_declaration,
     run_contract,
 )
-from remeasure.contracts import Case
-from remeasure.data import cache_dir
-from remeasure.registry import DataCard, Registry, System, registry
 from toy.env import DATASETS, SYSTEMS, variables
 
-PACKAGE = Path(remeasure.__file__).parent
 TESTS = Path(__file__).parents[1]
 
 
@@ -105,7 +102,7 @@ def test_a_data_set_serves_at_least_one_case(card: DataCard) -> None:
 
 def test_listing_all_cases_and_claims_imports_nothing_heavy(tmp_path: Path) -> None:
     code = (
-        "import sys; from remeasure.registry import registry; found = registry();"
+        "import sys; from remeasure.declared.registry import registry; found = registry();"
         "[system.claims for system in found.systems.values()]; found.cases();"
         "print(*sorted({'numpy', 'pandas', 'scipy', 'torch', 'lightgbm', 'gensim', 'sklearn', 'matplotlib'}"
         " & set(sys.modules)))"
@@ -118,73 +115,3 @@ def test_listing_all_cases_and_claims_imports_nothing_heavy(tmp_path: Path) -> N
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == ""
-
-
-def imports_of(path: Path) -> Iterator[str]:
-    """Absolute dotted names that a file of the package imports, relative ones resolved."""
-    package = ["remeasure", *path.relative_to(PACKAGE).parent.parts]
-    for node in ast.walk(ast.parse(path.read_text(), str(path))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            module = ".".join([*base, *([node.module] if node.module else [])])
-            yield from (f"{module}.{alias.name}" for alias in node.names)
-
-
-def files_of(part: str) -> list[Path]:
-    return sorted(path for path in (PACKAGE / part).rglob("*.py") if "__pycache__" not in path.parts)
-
-
-def imported(path: Path, *packages: str, but: tuple[str, ...] = ()) -> list[str]:
-    """What a file imports from `packages`, without what it imports from those in `but`."""
-
-    def within(name: str, roots: tuple[str, ...]) -> bool:
-        return any(name == root or name.startswith(f"{root}.") for root in roots)
-
-    return [name for name in imports_of(path) if within(name, packages) and not within(name, but)]
-
-
-def test_systems_do_not_import_each_other() -> None:
-    for path in files_of("impls"):
-        parts = path.relative_to(PACKAGE / "impls").parts
-        if len(parts) > 1:
-            own = (f"remeasure.impls.{parts[0]}", "remeasure.impls.common")
-            assert imported(path, "remeasure.impls", but=own) == [], f"{path.name} of {parts[0]}"
-
-
-def test_a_system_knows_the_harness_only_through_its_contracts() -> None:
-    allowed = ("remeasure.contracts", "remeasure.errors", "remeasure.impls", "remeasure.datasets")
-    for path in (*files_of("impls"), *files_of("datasets")):
-        assert imported(path, "remeasure", but=allowed) == [], str(path.relative_to(PACKAGE))
-
-
-def test_data_sets_do_not_import_systems() -> None:
-    for path in files_of("datasets"):
-        assert imported(path, "remeasure.impls") == [], path.name
-
-
-def test_the_harness_imports_no_system_and_no_data_set() -> None:
-    links = (PACKAGE / "impls", PACKAGE / "datasets")
-    for path in files_of("."):
-        if not any(link in path.parents for link in links):
-            assert imported(path, "remeasure.impls", "remeasure.datasets") == [], path.name
-
-
-def test_an_import_of_a_neighbour_is_seen_however_it_is_written(tmp_path: Path) -> None:
-    lines = [
-        "import remeasure.impls.b.models",
-        "from remeasure.impls.b import models",
-        "from remeasure.impls import b",
-        "from ..b.models import x",
-        "from .. import b",
-        "def f():\n    from ..b import x",
-    ]
-    folder = tmp_path / "impls" / "a"
-    folder.mkdir(parents=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
-        for line in lines:
-            (folder / "x.py").write_text(line)
-            seen = imported(folder / "x.py", "remeasure.impls", but=("remeasure.impls.a",))
-            assert len(seen) == 1 and seen[0].startswith("remeasure.impls.b"), line

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from remeasure.datasets.vidur_a100.loader import BOXES, LAYER, OPERATORS, Request, Tables, load
+from remeasure.datasets.vidur_a100.loader import BOXES, LAYER, Request, load
+from remeasure.datasets.vidur_a100.tables import OPERATORS, Tables
 from remeasure.errors import UserError
 
 REAL = Path(os.environ.get("REMEASURE_DATA", "")) / "vidur_a100"

@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
-from remeasure.records import Record
-from remeasure.store import Store
+from remeasure.records.record import Record
+from remeasure.records.store import Store
 
 TESTS = Path(__file__).parents[1]
 SEEDS = (1, 2, 3)
@@ -24,10 +24,11 @@ SEEDS = (1, 2, 3)
 RUN = """
 import sys
 from pathlib import Path
-from remeasure.executors.local import LocalExecutor
-from remeasure.registry import registry
-from remeasure.runner import plan, run
-from remeasure.store import Store
+from remeasure.running.executors.local import LocalExecutor
+from remeasure.declared.registry import registry
+from remeasure.running.blocks import plan
+from remeasure.running.runner import run
+from remeasure.records.store import Store
 
 store = Store(Path(sys.argv[1]))
 system, overrides = sys.argv[2], dict(pair.split("=") for pair in sys.argv[4:])

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from remeasure.datasets.ondevice.loader import Request, Workloads, load
-from remeasure.impls.flexserve import cases_host, device, tuning
-from remeasure.impls.flexserve.host import HostPrefill, differing, prefilled
-from remeasure.impls.flexserve.questions import Comparison, Fit, Region, Step
+from remeasure.declared.registry import registry
+from remeasure.impls.flexserve import tuned as tuning
+from remeasure.impls.flexserve.cases import host as cases_host
+from remeasure.impls.flexserve.questions import Comparison, Fit, HostPrefill, Region, Step
 from remeasure.impls.flexserve.real.models import HostRun
-from remeasure.registry import registry
+from remeasure.impls.flexserve.runs import device
+from remeasure.impls.flexserve.runs.host import differing, prefilled
 
 DRAWS = 2
 
@@ -77,7 +79,7 @@ def test_a_model_that_knows_stages_beats_the_rule_of_sizes(workloads: Workloads)
 
 
 def test_the_calibrated_place_of_every_sweep_has_the_same_speedup(workloads: Workloads) -> None:
-    from remeasure.impls.flexserve.regions import flash_gb_per_s
+    from remeasure.impls.flexserve.runs.regions import flash_gb_per_s
     from remeasure.impls.flexserve.sim.calibration import read
 
     places = {"flash": flash_gb_per_s(read()), "npu": 1.0, "decrypt": 1.0, "background": 8.0}
@@ -126,14 +128,14 @@ def test_the_oracle_sees_a_changed_bit() -> None:
 
 
 def test_a_prompt_has_exactly_the_tokens_asked_for_and_depends_on_the_passage() -> None:
-    from remeasure.impls.flexserve.host import prompt
+    from remeasure.impls.flexserve.runs.host import prompt
 
     assert len(prompt("micro", "abc", 20)) == 20
     assert prompt("micro", "abc", 20) != prompt("micro", "abd", 20)
 
 
 def test_prompts_of_other_lengths_share_a_server() -> None:
-    from remeasure.impls.flexserve.host import kept_server
+    from remeasure.impls.flexserve.runs.host import kept_server
 
     assert kept_server(MICRO.run) is kept_server(replace(MICRO, tokens=10).run)
 
@@ -142,7 +144,8 @@ def test_an_attack_that_reads_not_even_ordinary_memory_proves_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from remeasure.errors import UserError
-    from remeasure.impls.flexserve.attack import Attack, attacked
+    from remeasure.impls.flexserve.questions import Attack
+    from remeasure.impls.flexserve.runs.attack import attacked
     from remeasure.impls.flexserve.secure import attacker
 
     refused = {"/proc/PID/mem": {"outcome": "EPERM", "found": False}}

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from remeasure.datasets.ondevice.loader import Request, Workloads, load
-from remeasure.impls.flexserve import device, hours, shared_cache
-from remeasure.impls.flexserve.cases_device import device_hour, device_pipeline
+from remeasure.impls.flexserve.cases.device import device_hour, device_pipeline
 from remeasure.impls.flexserve.config import System
 from remeasure.impls.flexserve.questions import Grid, Hour, Shared
+from remeasure.impls.flexserve.runs import device, hours, shared_cache
 from remeasure.impls.flexserve.systems import FLEXSERVE, STRAWMAN_OPT, cold
 
 DRAWS = 2

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remeasure.impls.flexserve.regions import (
+from remeasure.impls.flexserve.runs.regions import (
     BASELINES,
     GRIDS,
     TREATMENT,

@@ -11,7 +11,7 @@ from remeasure.datasets.xmrec.generator import generate
 from remeasure.datasets.xmrec.loader import XmrecData, judge, load, simulation
 from remeasure.datasets.xmrec.request import Request
 from remeasure.impls.common.ranking import ndcg_at
-from remeasure.impls.opdai import optimized, reference, select, twostage
+from remeasure.impls.opdai import arms, optimized, reference, twostage
 from remeasure.impls.opdai.arms import SINGLE_MODELS
 from remeasure.impls.opdai.config import Nested, Single, Trees, TwoStage
 from remeasure.impls.opdai.dictionary import itemcf_iuf
@@ -20,7 +20,7 @@ from remeasure.impls.opdai.pieces import single_piece
 from remeasure.impls.opdai.predict import export_runs, submit
 from remeasure.impls.opdai.ranker import Rows
 from remeasure.impls.opdai.twostage import nested, single, two_stage
-from remeasure.stats import mean_difference_interval
+from remeasure.judging.stats import mean_difference_interval
 
 SYSTEM = TwoStage(graph=False, sequence=False, embedding=None, trees=Trees(rounds=20), folds=3)
 
@@ -117,7 +117,7 @@ def test_run_files_hold_every_arm(data: XmrecData, tmp_path: Path, monkeypatch: 
 
 
 def test_the_frozen_configurations_are_the_selected_ones() -> None:
-    recorded = json.loads(Path(select.__file__).with_name("selection.json").read_text())
+    recorded = json.loads(Path(arms.__file__).with_name("selection.json").read_text())
     frozen = {"opdai": reference.OPDAI, "single market, two stages": optimized.SINGLE_MARKET}
     for name, system in frozen.items():
         tried = recorded["systems"][name]
@@ -129,7 +129,7 @@ def test_the_frozen_configurations_are_the_selected_ones() -> None:
 
 
 def test_the_single_model_that_the_system_is_compared_with_is_the_best_on_held_out_pairs() -> None:
-    recorded = json.loads(Path(select.__file__).with_name("selection.json").read_text())["single models"]
+    recorded = json.loads(Path(arms.__file__).with_name("selection.json").read_text())["single models"]
     by_name = {arm.name: arm.config for arm in SINGLE_MODELS}
     assert set(recorded["NDCG@10"]) == set(by_name)
     best = max(recorded["NDCG@10"], key=lambda name: recorded["NDCG@10"][name])

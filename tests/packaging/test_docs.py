@@ -12,11 +12,11 @@ import pytest
 import typer
 
 import remeasure
-from remeasure.claims import Claim
 from remeasure.cli import exits
 from remeasure.cli.app import app
-from remeasure.registry import registry
-from remeasure.release import BEGIN, END, read_latest, readme_tables
+from remeasure.declared.claims import Claim
+from remeasure.declared.registry import registry
+from remeasure.report.latest import BEGIN, END, read_latest, readme_tables
 
 ROOT = Path(__file__).parents[2]
 DOCS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]

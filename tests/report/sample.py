@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from remeasure.judgement import FailureRow, FigureRow, Noise, Report, SystemRow
+from remeasure.judging.judged import FailureRow, FigureRow, Noise, Report, SystemRow
 from report.sample_cases import CASES
 from report.sample_claims import CLAIMS, COMMIT, ENVIRONMENT, sha
 

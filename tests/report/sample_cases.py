@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from remeasure.judgement import ArmSummary, CaseSummary
+from remeasure.judging.judged import ArmSummary, CaseSummary
 from report.sample_claims import COMMIT, ENVIRONMENT, SEEDS
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from remeasure.judgement import GuardResult, Judgement, Verdict
+from remeasure.judging.judged import GuardResult, Judgement, Verdict
 
 SEEDS = [2022, 2023, 2024]
 ENVIRONMENT = hashlib.sha256(b"environment").hexdigest()

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from remeasure.errors import UserError
-from remeasure.judgement import Report
+from remeasure.judging.judged import Report
 from remeasure.report import render
 from report.regenerate import HERE, golden
 from report.sample import large, sample, small

@@ -11,7 +11,7 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from remeasure.judgement import Report, Verdict
+from remeasure.judging.judged import Report, Verdict
 from remeasure.report.html import page
 from remeasure.report.markdown import markdown
 from remeasure.report.words import MEANINGS

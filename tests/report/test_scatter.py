@@ -9,10 +9,10 @@ import pytest
 from records_factory import case as made
 from records_factory import record
 
-from remeasure.judgement import CaseSummary, Scatter
+from remeasure.judging.judged import CaseSummary, Scatter
+from remeasure.judging.summary import case_summaries
 from remeasure.report.charts import cloud
 from remeasure.report.html import page
-from remeasure.summary import case_summaries
 from report.sample import sample
 
 POINTS = [[1e-6, 0.5, "near", "a <b>"], [1e-2, 0.001, "far", "c"], [1e-4, 0.02, "near", "d"]]

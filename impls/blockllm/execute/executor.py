@@ -217,7 +217,7 @@ class Executor:
     def _gathered(self, members: list[Running]) -> Batch:
         """Their batch as it is where they come from the same block and nobody else did, else a new one."""
         batch = members[0].batch
-        if batch and len(batch.members) == len(members):
+        if isinstance(batch, Batch) and len(batch.members) == len(members):
             for one in members:
                 if one.batch is not batch:
                     break

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..chain import Block
 from ..groups import Place
@@ -11,7 +11,7 @@ from .kv import SequenceKV
 from .steps import Step, Steps
 
 if TYPE_CHECKING:
-    from .batch import Batch
+    import torch
 
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
@@ -31,6 +31,13 @@ class Path:
     steps: Steps
     stations: tuple[Station, ...]
     """Of each step."""
+
+
+class Hidden(Protocol):
+    """Hidden states of several sequences side by side, as `batch.Batch` keeps them."""
+
+    def rows(self, sequence: Running) -> torch.Tensor:
+        """Those of one of them, [rows, width]."""
 
 
 @dataclass(eq=False, slots=True)
@@ -55,7 +62,7 @@ class Running:
     """That step."""
     station: Station | None = None
     """Where that is done; None where it waits to be fed."""
-    batch: Batch | None = None
+    batch: Hidden | None = None
     """Where its hidden states are; None before the embed step."""
     approximations: list[Place] = field(default_factory=list)
     """Places where it reads another block's keys and values."""

@@ -132,8 +132,8 @@ def _here(profile: str, where: Places, commit: str) -> dict[str, Any]:
     """What ran on this machine, of one commit or of the code as it is now."""
     import msgspec
 
-    from ..registry import registry
-    from ..store import Store
+    from ..declared.registry import registry
+    from ..records.store import Store
 
     store, selected = Store(where.results), options.selection(profile)
     if commit:

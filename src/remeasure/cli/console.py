@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from ..judgement import Judgement, Report
+    from ..judging.judged import Judgement, Report
 
 COLOURS = {
     "reproduced": "green",
@@ -59,13 +59,13 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence
 
 def number(value: float | None) -> str:
     """Four figures that matter; a dash where there is no number."""
-    from ..release import number as shown
+    from ..report.latest import number as shown
 
     return shown(value)
 
 
 def interval(lo: float | None, hi: float | None) -> str:
-    from ..release import interval as shown
+    from ..report.latest import interval as shown
 
     return shown(lo, hi)
 

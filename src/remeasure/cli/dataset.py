@@ -13,8 +13,8 @@ from ..errors import UserError
 from . import console, exits, options
 
 if TYPE_CHECKING:
-    from ..fetch import Progress
-    from ..registry import DataCard
+    from ..data.fetch import Progress
+    from ..declared.cards import DataCard
 
 commands = typer.Typer(help="List, fetch or verify data sets.", no_args_is_help=True)
 
@@ -54,8 +54,8 @@ def fetch(
     ] = None,
 ) -> None:
     """Bring real files from their publishers into the user cache, each checked against its sha256."""
-    from ..data import fetch as fetch_one
-    from ..data import locate
+    from ..data.copies import locate
+    from ..data.fetch import fetch as fetch_one
 
     end = None if budget is None else time.monotonic() + options.seconds(budget)
     refused: list[str] = []
@@ -83,8 +83,8 @@ def fetch(
 @commands.command("verify")
 def verify(names: Names = None) -> None:
     """Read every file of the copies that would serve, and compare with the cards."""
-    from ..data import locate
-    from ..data import verify as verify_one
+    from ..data.copies import locate
+    from ..data.copies import verify as verify_one
 
     wrong: list[str] = []
     for card in _cards(names):
@@ -105,14 +105,14 @@ def verify(names: Names = None) -> None:
 
 
 def _cards(names: list[str] | None) -> list[DataCard]:
-    from ..registry import registry
+    from ..declared.registry import registry
 
     found = registry()
     return [found.dataset(name) for name in names] if names else list(found.datasets.values())
 
 
 def _serves(card: DataCard) -> str:
-    from ..data import resolve
+    from ..data.sources import resolve
 
     try:
         source = resolve(card)

@@ -12,7 +12,8 @@ from . import console, options
 
 if TYPE_CHECKING:
     from ..contracts import Case
-    from ..registry import DataCard, Registry, System
+    from ..declared.cards import DataCard
+    from ..declared.registry import Registry, System
 
 
 def describe(
@@ -22,7 +23,7 @@ def describe(
     json: options.Json = False,
 ) -> None:
     """Everything declared about one thing. A system, data set, case or claim."""
-    from ..registry import registry
+    from ..declared.registry import registry
 
     described = _describe(registry(), name)
     if json:

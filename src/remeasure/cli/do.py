@@ -15,7 +15,7 @@ from .progress import quiet
 
 if TYPE_CHECKING:
     from ..contracts import Command
-    from ..registry import System
+    from ..declared.registry import System
 
 
 def do(
@@ -30,8 +30,8 @@ def do(
 ) -> None:
     """Run a command of a system, such as writing a submission; without COMMAND, list what it offers."""
     from ..contracts import Workspace
-    from ..overrides import parse_set
-    from ..registry import registry
+    from ..declared.overrides import parse_set
+    from ..declared.registry import registry
 
     found = registry().system(system)
     commands = {offered.name: offered for offered in _commands(found)}
@@ -66,8 +66,8 @@ def _commands(system: System) -> tuple[Command, ...]:
 
 def _load(name: str, request: Any, directory: str | None) -> Any:
     """The data set as a run would load it; that they are simulated is said aloud."""
-    from ..data import resolve
-    from ..registry import registry
+    from ..data.sources import resolve
+    from ..declared.registry import registry
 
     card = registry().dataset(name)
     source = resolve(card, None if directory is None else Path(directory).expanduser())

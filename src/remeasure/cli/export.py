@@ -30,9 +30,9 @@ def export(
     results: options.Results = None,
 ) -> None:
     """Every sample, a row each: JSON Lines, parquet, CSV."""
-    from ..export import export as write
-    from ..registry import registry
-    from ..store import Store
+    from ..declared.registry import registry
+    from ..records.export import export as write
+    from ..records.store import Store
 
     path = _path(format_, out)
     found = registry()

@@ -25,7 +25,7 @@ def parse(text: str | None) -> frozenset[str]:
 
 
 def _slugs() -> dict[str, str]:
-    from ..judgement import Word
+    from ..judging.judged import Word
 
     return {word.replace(",", "").replace(" ", "-"): word for word in get_args(Word)}
 

@@ -10,7 +10,7 @@ from . import console, options
 from .places import places
 
 if TYPE_CHECKING:
-    from ..registry import Registry, System
+    from ..declared.registry import Registry, System
 
 What = Literal["systems", "cases", "arms", "datasets"]
 
@@ -22,7 +22,7 @@ def list_(
     json: options.Json = False,
 ) -> None:
     """List systems, cases, arms or data sets."""
-    from ..registry import registry
+    from ..declared.registry import registry
 
     found = registry()
     systems = [found.system(name) for name in system] if system else list(found.systems.values())
@@ -45,8 +45,8 @@ def plan(
     json: options.Json = False,
 ) -> None:
     """What `run` would run. Which blocks are finished, and how long the others took last time."""
-    from ..registry import registry
-    from ..store import Store
+    from ..declared.registry import registry
+    from ..records.store import Store
 
     selected = options.selection(profile, system, case, claim, tag, seed, set_)
     planned = selected.plan(registry(), Store(places(results).results))
@@ -98,7 +98,7 @@ def claims(
     json: options.Json = False,
 ) -> None:
     """What the papers claim and how it is tested."""
-    from ..registry import registry
+    from ..declared.registry import registry
 
     found = registry()
     systems = [found.system(name) for name in system] if system else list(found.systems.values())

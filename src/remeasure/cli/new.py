@@ -30,8 +30,8 @@ def system(
     parent: Parent = None,
 ) -> None:
     """Write a system: claims, a case and three implementations that run as they are."""
+    from ..declared.registry import registry
     from ..new import new_system
-    from ..registry import registry
 
     found = registry()
     if not found.datasets:
@@ -52,15 +52,15 @@ def dataset(name: Name, parent: Parent = None) -> None:
 def case(
     name: Annotated[str, typer.Argument(metavar="SYSTEM/NAME", help="The system, and the new case.")],
 ) -> None:
-    """Append a case to a system's cases.py."""
+    """Add a case to a system: to its cases.py or its folder cases/."""
+    from ..declared.registry import registry
     from ..new import new_case
-    from ..registry import registry
 
     owner, slash, case_name = name.partition("/")
     if not slash:
         raise UserError(f"{name!r} names no system; write SYSTEM/NAME.")
     path = new_case(registry().system(owner), case_name)
-    typer.echo(f"Added to {shown(path)}; see it with `remeasure describe {name}`.")
+    typer.echo(f"Written to {shown(path)}; see it with `remeasure describe {name}`.")
 
 
 def _parent(folder: str) -> Path:

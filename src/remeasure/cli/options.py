@@ -13,10 +13,10 @@ import typer
 from ..errors import UserError
 
 if TYPE_CHECKING:
-    from ..blocks import Planned
-    from ..own_data import OwnData
-    from ..registry import Registry
-    from ..store import Store
+    from ..data.own_data import OwnData
+    from ..declared.registry import Registry
+    from ..records.store import Store
+    from ..running.blocks import Planned
 
 Profile = Annotated[
     str, typer.Option("--profile", "-p", help="smoke (minutes), standard (the report), full.")
@@ -65,7 +65,7 @@ class Selection:
 
     def plan(self, registry: Registry, store: Store) -> list[Planned]:
         """The blocks it needs; raises UserError for a name that nothing has."""
-        from ..blocks import plan
+        from ..running.blocks import plan
 
         own, fields = self.own(registry)
         planned = plan(
@@ -97,14 +97,14 @@ class Selection:
 
     def own(self, registry: Registry) -> tuple[OwnData | None, dict[str, Any]]:
         """The user's own files, if they were given, and the fields that were set."""
-        from ..overrides import parse_set
-        from ..own_data import own_data
+        from ..data.own_data import own_data
+        from ..declared.overrides import parse_set
 
         return own_data(registry, parse_set(list(self.settings)))
 
     def left_out(self, registry: Registry) -> str:
         """A sentence for the cases that the user's own files are not for; empty where there are none."""
-        from ..blocks import select
+        from ..running.blocks import select
 
         own, _ = self.own(registry)
         if own is None or own.datasets is None:
@@ -119,7 +119,7 @@ class Selection:
 
     def as_dict(self) -> dict[str, Any]:
         """What was asked for, as judging wants to know it."""
-        from ..registry import registry
+        from ..declared.registry import registry
 
         own, fields = self.own(registry())
         return {

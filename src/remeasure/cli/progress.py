@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
-    from ..blocks import Block, Planned
-    from ..executors import Progress
+    from ..running.blocks import Block, Planned
+    from ..running.messages import Progress
 
 
 class Estimate:

@@ -11,9 +11,9 @@ from . import console, options, reporting
 from .places import places, shown
 
 if TYPE_CHECKING:
-    from ..judgement import Judgement
-    from ..registry import Registry
-    from ..store import Store
+    from ..declared.registry import Registry
+    from ..judging.judged import Judgement
+    from ..records.store import Store
     from .options import Selection
     from .places import Places
 
@@ -35,8 +35,8 @@ def report(
     out: options.Out = None,
 ) -> None:
     """Judge what is finished and write the page again."""
-    from ..registry import registry
-    from ..store import Store
+    from ..declared.registry import registry
+    from ..records.store import Store
 
     if release and set_:
         raise UserError("a release is of what is declared, on the published data; say it without --set.")
@@ -66,8 +66,8 @@ def show(
     json: options.Json = False,
 ) -> None:
     """One claim: verdict, number and how to repeat it."""
-    from ..registry import registry
-    from ..store import Store
+    from ..declared.registry import registry
+    from ..records.store import Store
 
     where = places(results)
     found, store = registry(), Store(where.results)

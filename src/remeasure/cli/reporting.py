@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from .places import Places, shown
 
 if TYPE_CHECKING:
-    from ..blocks import Planned
-    from ..judgement import Report
-    from ..records import Record
-    from ..store import Store
+    from ..judging.judged import Report
+    from ..records.record import Record
+    from ..records.store import Store
+    from ..running.blocks import Planned
     from .options import Selection
 
 
@@ -51,8 +51,8 @@ def _origin(record: Record) -> tuple[str, ...]:
 
 def _own_hashes(planned: Sequence[Planned]) -> set[str] | None:
     """Of the files in the folder that was given; None where none was. Records of another folder are about others."""
-    from ..data import source_of
-    from ..registry import registry
+    from ..data.sources import source_of
+    from ..declared.registry import registry
 
     found, hashes = registry(), set()
     folders = {(f"{item.block.system}/{item.block.case}", item.block.data_dir) for item in planned}
@@ -66,8 +66,8 @@ def _own_hashes(planned: Sequence[Planned]) -> set[str] | None:
 def judge(
     selected: Selection, records: list[Record], store: Store, where: Places, *, releasing: bool = False
 ) -> Report:
-    from ..judge import build_report
-    from ..registry import registry
+    from ..declared.registry import registry
+    from ..judging.gather import build_report
 
     return build_report(
         registry(),
@@ -91,7 +91,7 @@ def latest(where: Places) -> dict[str, Any] | None:
     """The committed release's `latest.json`; None where nothing was released."""
     import msgspec
 
-    from ..release import LATEST, read_latest
+    from ..report.latest import LATEST, read_latest
 
     path = where.releases / LATEST
     if not path.exists():
@@ -102,8 +102,8 @@ def latest(where: Places) -> dict[str, Any] | None:
 
 def release(report: Report, where: Places) -> list[Path]:
     """Write `latest.json`, the whole report, the schemas of both, and in a checkout README's tables."""
-    from ..release import read_latest, update_readme, write_release, write_schemas
     from ..report import render
+    from ..report.latest import read_latest, update_readme, write_release, write_schemas
 
     path = write_release(report, where.releases)
     written = [path, *render(report, where.releases / report.profile)]

@@ -13,11 +13,11 @@ from .progress import shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..blocks import Planned
-    from ..judgement import Report
-    from ..records import Record
-    from ..runner import Outcome
-    from ..store import Store
+    from ..judging.judged import Report
+    from ..records.record import Record
+    from ..records.store import Store
+    from ..running.blocks import Planned
+    from ..running.runner import Outcome
 
 
 def run(
@@ -46,11 +46,11 @@ def run(
     json: options.Json = False,
 ) -> None:
     """Measure, judge, and write the page. What is finished is not measured again: say the same to go on."""
-    from ..executors.local import LocalExecutor
-    from ..own_data import read_once
-    from ..registry import registry
-    from ..runner import run as run_blocks
-    from ..store import Store
+    from ..data.own_data import read_once
+    from ..declared.registry import registry
+    from ..records.store import Store
+    from ..running.executors.local import LocalExecutor
+    from ..running.runner import run as run_blocks
 
     words = fail_on.parse(fail_on_)
     budget_s = None if budget is None else options.seconds(budget)
@@ -60,7 +60,7 @@ def run(
     planned = selected.plan(found, store)
     own, _ = selected.own(found)
     if own and own.datasets:
-        read_once(own, planned, found)
+        read_once(own, (item.asked for item in planned if not item.cached), found)
     if left_out := selected.left_out(found):
         console.note(left_out)
     executor = LocalExecutor(jobs)

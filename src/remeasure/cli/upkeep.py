@@ -25,8 +25,8 @@ def clean(
     json: options.Json = False,
 ) -> None:
     """List runs, logs and caches; --yes removes them. Releases stay."""
-    from ..clean import removables, remove
-    from ..data import cache_dir
+    from ..data.copies import cache_dir
+    from ..records.clean import removables, remove
 
     where = places(results)
     wanted = {kind for kind, on in (("runs", runs), ("cache", cache), ("logs", logs)) if on}
@@ -55,9 +55,9 @@ def clean(
 
 def doctor(results: options.Results = None, json: options.Json = False) -> None:
     """Is this machine ready? Versions, data, browser, cores, load, threads, disk, permissions."""
-    from ..data import cache_dir
+    from ..data.copies import cache_dir
+    from ..declared.registry import registry
     from ..doctor import checks
-    from ..registry import registry
 
     where = places(results)
     done = list(checks(registry(), where.results, cache_dir(), where.root))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite
 
-from ..judgement import ArmSummary, CaseSummary
+from ..judging.judged import ArmSummary, CaseSummary
 from .scales import Axis, axis, spans
 
 _LABEL_GAP = 7.0

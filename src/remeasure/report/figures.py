@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from ..judgement import ArmSummary, CaseSummary, Judgement, Noise
+from ..judging.judged import ArmSummary, CaseSummary, Judgement, Noise
 from .numbers import shown
 from .scales import Axis, axis, spans
 from .words import ROLES

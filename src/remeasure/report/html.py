@@ -7,17 +7,17 @@ import re
 from functools import cache
 from itertools import groupby
 from math import isfinite
-from pathlib import Path
 from typing import Any
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from ..judgement import CaseSummary, Report
+from ..judging.judged import CaseSummary, Report
+from ..package import PACKAGE
 from . import charts, figures, numbers, release, summary, words
 
-_HERE = Path(__file__).parent
+_HERE = PACKAGE / "report"
 _ARXIV = re.compile(r"arXiv[:\s]\s*(\d{4}\.\d{4,5}(?:v\d+)?)")
 
 

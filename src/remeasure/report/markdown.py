@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..judgement import CaseSummary, Judgement, Report
+from ..judging.judged import CaseSummary, Judgement, Report
 from . import charts, figures, release, summary
 from .numbers import NOTHING, count, short, shown, together
 from .plaintext import cell, drawn, number, table

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ..judgement import FigureRow, Judgement, Report
+from ..judging.judged import FigureRow, Judgement, Report
 from .numbers import NOTHING, Shown, change, shown, together
 
 

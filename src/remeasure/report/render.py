@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from ..errors import UserError
-from ..judgement import Report
+from ..judging.judged import Report
 
 
 def render(report: Report, out: Path) -> list[Path]:

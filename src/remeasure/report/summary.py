@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..judgement import Judgement, Report
+from ..judging.judged import Judgement, Report
 from .words import DATA, EVIDENCE, MEANINGS, SOURCES, Meaning, meaning
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from remeasure.datasets.vidur_a100.loader import Tables
+from remeasure.datasets.vidur_a100.tables import Tables
 
 from .costs import Costs
 from .model import GEMMS

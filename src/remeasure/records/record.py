@@ -1,0 +1,113 @@
+"""What is written: one record a finished block, one environment record, all schema-checked by msgspec."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ..struct import Struct
+
+SCHEMA = 1
+
+
+class MetricRecord(Struct, frozen=True):
+    unit: str
+    better: Literal["lower", "higher"]
+    kind: Literal["time", "quality", "count", "virtual-time"]
+    clock: Literal["cpu", "wall"] = "cpu"
+    per: str = "seed"
+
+
+class ArmRecord(Struct, frozen=True):
+    role: Literal["strawman", "optimized", "reference", "ablation", "control"]
+    config: dict[str, Any]
+    invalid: str = ""
+    series: str = ""
+    x: float | None = None
+    tuning: dict[str, Any] | None = None
+
+
+class DataRecord(Struct, frozen=True):
+    """The data a block ran on."""
+
+    name: str
+    kind: Literal["real", "simulated"]
+    origin: str
+    """`REMEASURE_DATA`, `cache`, `directory` (given with --set data=) or `simulator`; never a path."""
+    sha256: str
+    """Hash over the exact file set, or over the generator's configuration."""
+    label: str
+    """What was loaded of it, e.g. `t1 (official lists)`."""
+    verified: bool = True
+    """Hashes agree with the data card (a user's own directory has none: False, and it is said)."""
+
+
+class Failure(Struct, frozen=True):
+    kind: Literal["error", "bad-input", "timeout", "memory", "killed"]
+    message: str
+    traceback: str = ""
+    log_tail: str = ""
+
+
+class Provenance(Struct, frozen=True):
+    commit: str
+    dirty: str
+    """Hash of the uncommitted diff outside results/, empty when clean."""
+    fingerprint: str
+    """Hash of the code that can change the numbers."""
+    environment: str
+    """sha of the environment record."""
+    command: str
+    """The exact command that repeats this block."""
+    started: str
+    wall_s: float
+    cpu_s: float
+    peak_rss_mb: float
+    load_before: float
+    load_after: float
+
+
+class Record(Struct, frozen=True, kw_only=True):
+    """One finished block: (case × seed), all arms measured in one process."""
+
+    schema: int = SCHEMA
+    key: str
+    system: str
+    case: str
+    profile: str
+    seed: int
+    status: Literal["ok", "failure"]
+    evidence: Literal["measured", "scaled", "modelled"]
+    data: DataRecord | None
+    arms: dict[str, ArmRecord]
+    metrics: dict[str, MetricRecord]
+    samples: dict[str, dict[str, list[float]]] = {}
+    """metric → arm → samples; the A/A twin stands beside the arms as `twin_of + ' (A/A)'`."""
+    twin_of: str = ""
+    order: list[list[str]] = []
+    """The shuffled order of every round."""
+    budget_ended: bool = False
+    overrides: dict[str, Any] = {}
+    extras: dict[str, Any] = {}
+    """What a system wants drawn beside its numbers (plain JSON)."""
+    contract: str = ""
+    """`passed`, or the sentence that says what the contract test refused."""
+    failure: Failure | None = None
+    provenance: Provenance
+
+
+class Environment(Struct, frozen=True):
+    """What is stable about a machine; content-addressed. No host name, no path."""
+
+    python: str
+    packages: dict[str, str]
+    blas: list[dict[str, Any]]
+    cpu_model: str
+    cores: int
+    affinity: int
+    cgroup_cpu: str
+    ram_mb: int
+    kernel: str
+    threads: dict[str, str]
+
+
+TWIN_SUFFIX = " (A/A)"

@@ -1,0 +1,263 @@
+"""The verdict table: every row and boundary, and that the rules are total, exclusive and monotone."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from remeasure.judging import rules
+from remeasure.judging.rules import STRENGTH, difference_verdict, ratio_bounds, ratio_verdict
+
+# With c = 2 and the usual tolerance: L = max(1.6, 1.5) = 1.6 and U = min(2.5, 3) = 2.5; δ = 0.02.
+ROWS = [
+    (0.90, 0.97, "contradicted"),
+    (0.90, 1 / 1.02, "not reproduced"),  # contradicted only below 1/(1+δ)
+    (0.90, 1.00, "not reproduced"),
+    (1.02, 1.59, "not reproduced"),  # lo = 1+δ is no clear effect
+    (1.0201, 1.59, "direction only"),
+    (1.02, 1.60, "inconclusive"),  # hi = L does not exclude the claimed size
+    (0.50, 3.00, "inconclusive"),
+    (1.30, 1.59, "direction only"),
+    (1.30, 1.60, "direction only"),
+    (1.59, 9.00, "direction only"),
+    (1.60, 1.60, "reproduced"),
+    (1.60, 2.50, "reproduced"),
+    (1.90, 2.40, "reproduced"),
+    (2.50, 2.60, "reproduced"),  # lo = U is still the claimed size
+    (2.5001, 2.60, "reproduced, stronger"),
+    (4.00, 5.00, "reproduced, stronger"),
+]
+
+
+@pytest.mark.parametrize("lo,hi,word", ROWS)
+def test_ratio_rows(lo, hi, word):
+    assert ratio_verdict(lo, hi, claimed=2.0).word == word
+
+
+def test_bounds_of_the_claimed_size():
+    assert ratio_bounds(2.0) == (1.6, 2.5)
+    assert ratio_bounds(1.504) == (pytest.approx(1.252), pytest.approx(1.88))
+    assert ratio_bounds(1.10) == (pytest.approx(1.05), pytest.approx(1.20))
+    assert ratio_bounds(2.0, tolerance=1.1) == (pytest.approx(2 / 1.1), pytest.approx(2.2))
+
+
+@pytest.mark.parametrize(
+    "lo,hi,size",
+    [
+        (1.30, 1.59, "smaller than claimed"),
+        (1.30, 1.60, "not resolved"),
+        (1.70, 2.50, "as claimed"),
+        (1.70, 2.51, "as claimed, upper end open"),
+        (2.60, 2.70, "larger than claimed"),
+    ],
+)
+def test_size_is_said_apart_from_direction(lo, hi, size):
+    verdict = ratio_verdict(lo, hi, claimed=2.0)
+    assert (verdict.size, verdict.direction) == (size, "favours the treatment")
+
+
+def test_a_claim_smaller_than_the_noise_is_below_resolution_whatever_was_measured():
+    for lo, hi in ((0.5, 0.6), (1.0, 1.1), (3.0, 4.0)):
+        assert ratio_verdict(lo, hi, claimed=1.03).word == "below resolution"
+    # L = 1.02 is not less than 1+δ.
+    assert ratio_verdict(1.03, 1.05, claimed=1.04).word == "reproduced"
+    assert ratio_verdict(1.03, 1.05, claimed=1.04, delta=0.03).word == "below resolution"
+
+
+def test_resolution_is_half_the_width_of_the_control_and_never_below_two_percent():
+    assert rules.resolution() == 0.02
+    assert rules.resolution(0.995, 1.005) == 0.02
+    assert rules.resolution(0.97, 1.04) == pytest.approx(0.035)
+
+
+def test_noise_widens_what_counts_as_no_effect():
+    assert ratio_verdict(1.03, 1.5, claimed=2.0).word == "direction only"
+    assert ratio_verdict(1.03, 1.5, claimed=2.0, delta=0.04).word == "not reproduced"
+
+
+numbers = st.floats(0.01, 100)
+intervals = st.tuples(numbers, numbers).map(sorted)
+claims = st.floats(0.5, 50)
+deltas = st.floats(0.02, 0.5)
+tolerances = st.floats(1.01, 3)
+
+
+def conditions(lo, hi, claimed, delta, tolerance):
+    """The rows of the design's table, each for itself, before `first row that holds` is applied."""
+    lower, upper = ratio_bounds(claimed, tolerance)
+    return {
+        "contradicted": hi < 1 / (1 + delta),
+        "not reproduced": lo <= 1 + delta and hi < lower and not hi < 1 / (1 + delta),
+        "direction only": lo > 1 + delta and (hi < lower or lo < lower <= hi),
+        "reproduced": lo > 1 + delta and lower <= lo <= upper,
+        "reproduced, stronger": lo > 1 + delta and lo > upper,
+    }
+
+
+@given(intervals, claims, deltas, tolerances)
+def test_ratio_rows_are_exclusive_and_total(interval, claimed, delta, tolerance):
+    lo, hi = interval
+    word = ratio_verdict(lo, hi, claimed, delta, tolerance).word
+    if ratio_bounds(claimed, tolerance)[0] < 1 + delta:
+        assert word == "below resolution"
+        return
+    holding = [row for row, holds in conditions(lo, hi, claimed, delta, tolerance).items() if holds]
+    assert len(holding) <= 1
+    assert word == (holding[0] if holding else "inconclusive")
+
+
+@given(intervals, intervals, claims, deltas, tolerances)
+def test_ratio_verdict_never_weakens_when_the_interval_moves_up(first, second, claimed, delta, tolerance):
+    low = [min(a, b) for a, b in zip(first, second, strict=True)]
+    high = [max(a, b) for a, b in zip(first, second, strict=True)]
+    below, above = (ratio_verdict(*ends, claimed, delta, tolerance).word for ends in (low, high))
+    if "below resolution" in (below, above):
+        assert below == above
+    else:
+        assert STRENGTH.index(below) <= STRENGTH.index(above)
+
+
+@given(st.floats(1.0, 50), tolerances)
+def test_the_claimed_number_is_always_within_its_own_bounds(claimed, tolerance):
+    lower, upper = ratio_bounds(claimed, tolerance)
+    assert lower <= claimed * (1 + 1e-12) and claimed <= upper * (1 + 1e-12)
+
+
+DIFFERENCES = [
+    (-0.02, -0.001, -0.01, 0.0, "contradicted"),
+    (-0.02, 0.0, -0.01, 0.0, "not reproduced"),  # hi = 0 contradicts nothing
+    (-0.01, 0.0049, 0.0, 0.0, "not reproduced"),
+    (-0.01, 0.005, 0.0, 0.0, "inconclusive"),  # the smallest difference that matters is not excluded
+    (0.0, 0.004, 0.002, 0.0, "not reproduced"),
+    (0.0, 0.02, 0.01, 0.0, "inconclusive"),
+    (0.001, 0.02, 0.01, 0.009, "reproduced"),
+    (0.001, 0.02, 0.01, 0.01, "inconclusive"),  # the mean must exceed the seed range
+    (0.001, 0.02, 0.01, 0.03, "inconclusive"),
+    (0.0001, 0.001, 0.0005, 0.0, "reproduced"),
+]
+
+
+@pytest.mark.parametrize("lo,hi,mean,seeds,word", DIFFERENCES)
+def test_difference_rows(lo, hi, mean, seeds, word):
+    assert difference_verdict(lo, hi, mean, seeds).word == word
+
+
+def test_one_seed_reaches_direction_only_at_most_and_says_so():
+    verdict = difference_verdict(0.01, 0.03, 0.02, seed_range=None)
+    assert verdict.word == "direction only"
+    assert "One seed" in verdict.reason
+    assert difference_verdict(-0.03, -0.01, -0.02, seed_range=None).word == "contradicted"
+
+
+@pytest.mark.parametrize(
+    "lo,hi,word,size",
+    [
+        (0.002, 0.009, "direction only", "smaller than claimed"),
+        (0.002, 0.015, "direction only", "not resolved"),
+        (0.010, 0.030, "reproduced", "as claimed"),
+        (0.010, 0.050, "reproduced", "as claimed, upper end open"),
+        (0.041, 0.050, "reproduced, stronger", "larger than claimed"),
+    ],
+)
+def test_a_claimed_difference_is_judged_by_its_size_too(lo, hi, word, size):
+    verdict = difference_verdict(lo, hi, (lo + hi) / 2, 0.0, claimed=0.02)
+    assert (verdict.word, verdict.size) == (word, size)
+
+
+small = st.floats(-0.2, 0.2)
+triples = st.tuples(small, small, small).map(sorted)
+ranges = st.one_of(st.none(), st.floats(0, 0.1))
+sizes = st.one_of(st.none(), st.floats(0.001, 0.1))
+
+
+@given(triples, triples, ranges, sizes)
+def test_difference_verdict_never_weakens_when_the_interval_moves_up(first, second, seeds, claimed):
+    def word(ends):
+        lo, mean, hi = ends
+        return STRENGTH.index(difference_verdict(lo, hi, mean, seeds, claimed=claimed).word)
+
+    low = [min(a, b) for a, b in zip(first, second, strict=True)]
+    high = [max(a, b) for a, b in zip(first, second, strict=True)]
+    assert word(low) <= word(high)
+
+
+@given(triples, ranges)
+def test_difference_rows_are_exclusive_and_total(triple, seeds):
+    lo, mean, hi = triple
+    rows = {
+        "contradicted": hi < 0,
+        "not reproduced": lo <= 0 and 0 <= hi < 0.005,
+        "reproduced": lo > 0 and mean > (seeds or 0),
+    }
+    holding = [row for row, holds in rows.items() if holds]
+    assert len(holding) <= 1
+    want = holding[0] if holding else "inconclusive"
+    if want == "reproduced" and seeds is None:
+        want = "direction only"
+    assert difference_verdict(lo, hi, mean, seeds).word == want
+
+
+@pytest.mark.parametrize(
+    "lo,hi,word",
+    [
+        (0.9, 0.97, "contradicted"),
+        (0.9, 1.5, "inconclusive"),
+        (1.02, 1.5, "inconclusive"),
+        (1.021, 1.5, "reproduced"),
+    ],
+)
+def test_sign_of_a_ratio(lo, hi, word):
+    assert rules.sign_verdict(lo, hi).word == word
+
+
+def test_an_order_is_as_good_as_its_weakest_pair():
+    pairs = [rules.sign_verdict(*ends) for ends in ((2, 3), (0.9, 1.5), (1.5, 2))]
+    assert rules.ordering_verdict(pairs).word == "inconclusive"
+    assert rules.ordering_verdict([*pairs, rules.sign_verdict(0.5, 0.6)]).word == "contradicted"
+    assert rules.ordering_verdict(pairs[::2]).word == "reproduced"
+
+
+@pytest.mark.parametrize(
+    "lo,hi,word",
+    [
+        (-0.01, 0.03, "reproduced"),
+        (-0.02, 0.03, "reproduced"),  # touching the margin is within it
+        (-0.021, 0.03, "inconclusive"),
+        (-0.05, -0.02, "inconclusive"),
+        (-0.05, -0.021, "contradicted"),
+    ],
+)
+def test_bound_wants_the_whole_interval_on_the_right_side(lo, hi, word):
+    assert rules.bound_verdict(lo, hi, -0.02).word == word
+    assert rules.bound_verdict(-hi, -lo, 0.02, at_most=True).word == word
+
+
+@pytest.mark.parametrize(
+    "estimate,word",
+    [
+        (0.97, "reproduced"),
+        (0.98, "reproduced"),
+        (0.96, "reproduced"),
+        (0.9801, "not reproduced"),
+        (0.5, "not reproduced"),
+    ],
+)
+def test_value_within_its_absolute_tolerance(estimate, word):
+    assert rules.value_verdict(estimate, claimed=0.97, tolerance=0.01).word == word
+
+
+def test_property():
+    assert rules.property_verdict(True).word == "reproduced"
+    assert rules.property_verdict(False).word == "contradicted"
+
+
+@given(st.floats(allow_nan=True), st.floats(allow_nan=True), st.floats(allow_nan=True))
+def test_rules_have_a_word_for_any_numbers(lo, hi, mean):
+    for verdict in (
+        ratio_verdict(lo, hi, 2.0),
+        difference_verdict(lo, hi, mean, 0.0),
+        difference_verdict(lo, hi, mean, None, claimed=0.1),
+        rules.sign_verdict(lo, hi),
+        rules.bound_verdict(lo, hi, 0.0),
+        rules.value_verdict(mean, 1.0, 0.1),
+    ):
+        assert verdict.word in STRENGTH
