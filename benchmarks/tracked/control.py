@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from remeasure.contracts import Case
-from remeasure.records import TWIN_SUFFIX
-
-from .harness import Tracked, absent, declare, tracked_cases
+from .harness import TWIN_SUFFIX, Case
+from .measured import Tracked, absent, declare, tracked_cases
 
 
 def numbers(cases: Iterable[Case]) -> Iterator[Tracked]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from remeasure.contracts import Case
-
-from .harness import Tracked, absent, declare, honest, tracked_cases
+from .harness import Case
+from .measured import Tracked, absent, declare, honest, tracked_cases
 
 
 def numbers(cases: Iterable[Case]) -> Iterator[Tracked]:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from remeasure.contracts import Case
-
-from .harness import Tracked, absent, declare, honest, strawman, tracked_cases
+from .harness import Case
+from .measured import Tracked, absent, declare, honest, strawman, tracked_cases
 
 KINDS = ("time", "virtual-time", "count")
 SHARES = ("%", "×")

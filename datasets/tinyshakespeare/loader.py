@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from remeasure.datasets.common.text import read_text
 from remeasure.errors import UserError
 
 LEAST = 10
@@ -52,7 +53,7 @@ def load(request: Request, root: Path | None) -> Plays:
         where = "the simulated text"
     else:
         path = root / "input.txt"
-        text = _text(path)
+        text = read_text(path, "tinyshakespeare")
         label, note, where = "Tiny Shakespeare", f"{len(text):,} characters", str(path)
     lines = text.splitlines(keepends=True)
     if len(lines) < LEAST:
@@ -62,13 +63,3 @@ def load(request: Request, root: Path | None) -> Plays:
     first, second = len(lines) * 8 // 10, len(lines) * 9 // 10
     parts = ("".join(lines[part]) for part in (slice(first), slice(first, second), slice(second, None)))
     return Plays(label, root is None, (note,), *parts)
-
-
-def _text(path: Path) -> str:
-    hint = "say `remeasure dataset fetch tinyshakespeare`"
-    try:
-        return path.read_bytes().decode()
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; put it there or {hint}.") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is no UTF-8 text (byte {error.start}); {hint}.") from None

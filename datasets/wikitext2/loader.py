@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from remeasure.datasets.common.text import read_text
 from remeasure.errors import UserError
 
 Split = Literal["test", "valid"]
@@ -61,7 +62,10 @@ def load(request: Request, root: Path | None) -> Passages:
             f"{label}, simulated", True, ("no real data: the text is that of a Markov chain",), passages
         )
     path = root / f"{request.split}.txt"
-    found = list(cut(_text(path), request.words))
+    text = read_text(path, "wikitext2")
+    if not text.strip():
+        raise UserError(f"{path} is empty; say `remeasure dataset fetch wikitext2`.")
+    found = list(cut(text, request.words))
     if len(found) < request.passages:
         raise UserError(
             f"{path} holds {len(found)} passages of {request.words} words, {request.passages} were asked for; "
@@ -91,19 +95,3 @@ def cut(text: str, words: int) -> Iterator[str]:
         if held >= words:
             yield "\n".join(passage)
             passage, held = [], 0
-
-
-def _text(path: Path) -> str:
-    try:
-        text = path.read_bytes().decode()
-    except FileNotFoundError:
-        raise UserError(
-            f"{path} does not exist; put it there or say `remeasure dataset fetch wikitext2`."
-        ) from None
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path} is no UTF-8 text (byte {error.start}); say `remeasure dataset fetch wikitext2`."
-        ) from None
-    if not text.strip():
-        raise UserError(f"{path} is empty; say `remeasure dataset fetch wikitext2`.")
-    return text

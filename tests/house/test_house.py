@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import sys
 from pathlib import Path
 
@@ -26,6 +27,12 @@ def test_the_rooms_and_systems_keep_the_rules(
 
 def test_no_file_imports_another_in_a_loop() -> None:
     assert loops(ROOT) == []
+
+
+def test_shared_code_is_imported_by_its_full_name_as_the_fingerprint_looks_for_it() -> None:
+    relative = re.compile(r"^\s*from \.\.+common\b|^\s*from \.\. import .*\bcommon\b", re.MULTILINE)
+    for path in (PACKAGE / "impls").rglob("*.py"), (PACKAGE / "datasets").rglob("*.py"):
+        assert [file.name for file in path if relative.search(file.read_text())] == []
 
 
 def test_few_modules_stand_outside_the_rooms() -> None:

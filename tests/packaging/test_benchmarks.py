@@ -30,7 +30,7 @@ def tracked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[st
     """The modules as asv imports them."""
     use_toy(monkeypatch, tmp_path)
     monkeypatch.syspath_prepend(BENCHMARKS)
-    names = ("harness", "ratios", "quality", "control")
+    names = ("measured", "ratios", "quality", "control")
     yield {name: importlib.import_module(f"tracked.{name}") for name in names}
 
 
@@ -45,7 +45,7 @@ def asv_calls(module: ModuleType, function: Any, cache: dict[str, Any]) -> Any:
 
 
 def test_every_number_of_a_case_is_a_benchmark_and_lower_is_better(tracked: dict[str, ModuleType]) -> None:
-    measured = tracked["harness"]
+    measured = tracked["measured"]
     cache = {case.id: measured._measured(case) for case in toy_cases()}
     assert not [problem for problem in cache.values() if isinstance(problem, str)]
     found = {
@@ -86,7 +86,7 @@ def test_negative_controls_are_not_tracked(tracked: dict[str, ModuleType]) -> No
 
 def test_the_twin_is_part_of_what_is_measured(tracked: dict[str, ModuleType]) -> None:
     (loop,) = (case for case in toy_cases() if case.name == "loop-time")
-    assert TWIN_SUFFIX in tracked["harness"]._measured(loop)["CPU seconds"]
+    assert TWIN_SUFFIX in tracked["measured"]._measured(loop)["CPU seconds"]
 
 
 def test_a_case_that_this_commit_lacks_is_not_available_and_no_error(tracked: dict[str, ModuleType]) -> None:
@@ -99,14 +99,14 @@ def test_a_case_that_this_commit_lacks_is_not_available_and_no_error(tracked: di
 
 
 def test_a_case_that_fails_fails_its_own_benchmarks(tracked: dict[str, ModuleType]) -> None:
-    functions = tracked["harness"].declare(tracked["ratios"].numbers(toy_cases()))
+    functions = tracked["measured"].declare(tracked["ratios"].numbers(toy_cases()))
     cache = {case.id: "RuntimeError: planted fault" for case in toy_cases()}
     with pytest.raises(RuntimeError, match="planted fault"):
-        asv_calls(tracked["harness"], next(iter(functions.values())), cache)
+        asv_calls(tracked["measured"], next(iter(functions.values())), cache)
 
 
 def test_a_control_that_was_not_measured_is_not_available(tracked: dict[str, ModuleType]) -> None:
-    (control,) = tracked["harness"].declare(tracked["control"].numbers(toy_cases())).values()
+    (control,) = tracked["measured"].declare(tracked["control"].numbers(toy_cases())).values()
     with pytest.raises(NotImplementedError):
         control.setup({"toysys/loop-time": {"CPU seconds": {"slow": [[1.0]], "toy": [[0.5]]}}})
 
@@ -115,7 +115,7 @@ def test_names_are_unique_and_versions_explicit(tracked: dict[str, ModuleType]) 
     for kind in ("ratios", "quality", "control"):
         names = [number.name for number in tracked[kind].numbers(toy_cases())]
         assert len(names) == len(set(names))
-        assert all(function.version == "1" for function in tracked["harness"].declare(
+        assert all(function.version == "1" for function in tracked["measured"].declare(
             tracked[kind].numbers(toy_cases())
         ).values())  # fmt: skip
 

@@ -147,6 +147,10 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[System, Dat
     (package / "impls" / "common").mkdir(parents=True)
     common = package / "impls" / "common"
     (common / "shared.py").write_text("from .deeper import x\n")
+    (package / "datasets" / "common").mkdir(parents=True)
+    (package / "datasets" / "common" / "text.py").write_text("x = 1\n")
+    with (tmp_path / "toydata" / "loader.py").open("a") as file:
+        file.write("\nfrom remeasure.datasets.common.text import x\n")
     (common / "deeper.py").write_text("x = 1\n")
     (common / "of_others.py").write_text("x = 1\n")
     with (tmp_path / "toysys" / "models.py").open("a") as file:
@@ -169,6 +173,7 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[System, Dat
         "remeasure/running/measure.py",
         "remeasure/impls/common/shared.py",
         "remeasure/impls/common/deeper.py",
+        "remeasure/datasets/common/text.py",
     ],
 )
 def test_code_that_can_change_numbers_changes_the_fingerprint(

@@ -14,6 +14,7 @@ import typer
 from ..errors import UserError
 from . import console, options, reporting
 from .places import Places, places, shown
+from .selected import selection
 
 WHAT = "A report.json or latest.json, a folder with one, a commit that ran here, `this` machine or `release`."
 
@@ -135,7 +136,7 @@ def _here(profile: str, where: Places, commit: str) -> dict[str, Any]:
     from ..declared.registry import registry
     from ..records.store import Store
 
-    store, selected = Store(where.results), options.selection(profile)
+    store, selected = Store(where.results), selection(profile)
     if commit:
         records = [one for one in store.read_all(profile) if one.provenance.commit.startswith(commit)]
         if not records:

@@ -8,6 +8,7 @@ import typer
 
 from . import console, options
 from .places import places
+from .selected import Selection, selecting
 
 if TYPE_CHECKING:
     from ..declared.registry import Registry, System
@@ -33,14 +34,9 @@ def list_(
         console.table(tuple(rows[0]), (tuple(console.cell(value) for value in row.values()) for row in rows))
 
 
+@selecting
 def plan(
-    profile: options.Profile = options.DEFAULT_PROFILE,
-    system: options.Systems = None,
-    case: options.Cases = None,
-    claim: options.Claims = None,
-    tag: options.Tags = None,
-    seed: options.Seeds = None,
-    set_: options.Settings = None,
+    selected: Selection,
     results: options.Results = None,
     json: options.Json = False,
 ) -> None:
@@ -48,7 +44,6 @@ def plan(
     from ..declared.registry import registry
     from ..records.store import Store
 
-    selected = options.selection(profile, system, case, claim, tag, seed, set_)
     planned = selected.plan(registry(), Store(places(results).results))
     if left_out := selected.left_out(registry()):
         console.note(left_out)

@@ -9,25 +9,20 @@ import typer
 from ..errors import UserError
 from . import console, options, reporting
 from .places import places, shown
+from .selected import Selection, selecting, selection
 
 if TYPE_CHECKING:
     from ..declared.registry import Registry
     from ..judging.judged import Judgement
     from ..records.store import Store
-    from .options import Selection
     from .places import Places
 
 RICHEST_FIRST = ("full", "standard", options.DEFAULT_PROFILE)
 
 
+@selecting
 def report(
-    profile: options.Profile = options.DEFAULT_PROFILE,
-    system: options.Systems = None,
-    case: options.Cases = None,
-    claim: options.Claims = None,
-    tag: options.Tags = None,
-    seed: options.Seeds = None,
-    set_: options.Settings = None,
+    selected: Selection,
     release: Annotated[
         bool, typer.Option("--release", help="Also write it to releases/ and put its numbers into README.md.")
     ] = False,
@@ -38,11 +33,10 @@ def report(
     from ..declared.registry import registry
     from ..records.store import Store
 
-    if release and set_:
+    if release and selected.settings:
         raise UserError("a release is of what is declared, on the published data; say it without --set.")
     where = places(results, out)
     store = Store(where.results)
-    selected = options.selection(profile, system, case, claim, tag, seed, set_)
     made = reporting.build(selected, selected.plan(registry(), store), store, where, releasing=release)
     page = reporting.write(made, where)
     console.summary(made)
@@ -74,7 +68,7 @@ def show(
     owner, declared = found.claim(claim)
     name = f"{owner.name}/{declared.id}"
     chosen = profile or _largest(found, store, name)
-    selected = options.selection(chosen, [owner.name], claim=[name], seed=seed, settings=set_)
+    selected = selection(chosen, [owner.name], claim=[name], seed=seed, set_=set_)
     judged = _judged(selected, found, store, where, has_case=bool(declared.case))
     if json:
         console.as_json(judged)
@@ -88,7 +82,7 @@ def _largest(found: Registry, store: Store, name: str) -> str:
     profiles = owner.cases[declared.case].profiles if declared.case else {}
     for profile in RICHEST_FIRST:
         if profile in profiles:
-            planned = options.selection(profile, [owner.name], claim=[name]).plan(found, store)
+            planned = selection(profile, [owner.name], claim=[name]).plan(found, store)
             if any(item.cached for item in planned):
                 return profile
     return options.DEFAULT_PROFILE

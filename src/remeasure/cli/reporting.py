@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..records.record import Record
     from ..records.store import Store
     from ..running.blocks import Planned
-    from .options import Selection
+    from .selected import Selection
 
 
 def build(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,10 +10,12 @@ import typer
 from . import console, exits, fail_on, options, reporting
 from .places import places
 from .progress import shown
+from .selected import Selection, selecting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..declared.registry import Registry
     from ..judging.judged import Report
     from ..records.record import Record
     from ..records.store import Store
@@ -20,14 +23,9 @@ if TYPE_CHECKING:
     from ..running.runner import Outcome
 
 
+@selecting
 def run(
-    profile: options.Profile = options.DEFAULT_PROFILE,
-    system: options.Systems = None,
-    case: options.Cases = None,
-    claim: options.Claims = None,
-    tag: options.Tags = None,
-    seed: options.Seeds = None,
-    set_: options.Settings = None,
+    selected: Selection,
     jobs: Annotated[
         int | None,
         typer.Option("--jobs", "-j", min=1, help="Blocks side by side; blocks that time run alone anyway."),
@@ -46,39 +44,66 @@ def run(
     json: options.Json = False,
 ) -> None:
     """Measure, judge, and write the page. What is finished is not measured again: say the same to go on."""
-    from ..data.own_data import read_once
     from ..declared.registry import registry
     from ..records.store import Store
-    from ..running.executors.local import LocalExecutor
-    from ..running.runner import run as run_blocks
 
-    words = fail_on.parse(fail_on_)
-    budget_s = None if budget is None else options.seconds(budget)
+    words, limit = fail_on.parse(fail_on_), Limit(jobs, None if budget is None else options.seconds(budget))
     where = places(results, out)
     found, store = registry(), Store(where.results)
-    selected = options.selection(profile, system, case, claim, tag, seed, set_)
     planned = selected.plan(found, store)
+    _read_own(selected, planned, found)
+    ended, outcome = _measure(planned, store, limit)
+    report = reporting.build(selected, planned, store, where)
+    page = reporting.write(report, where)
+    _say(report, outcome, page, json)
+    raise typer.Exit(_code(outcome, ended, report, words))
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How much a run may take."""
+
+    jobs: int | None
+    """Blocks side by side; None: as many as there are cores."""
+    budget_s: float | None
+    """Seconds after which nothing is begun."""
+
+
+def _read_own(selected: Selection, planned: Sequence[Planned], found: Registry) -> None:
+    """Read the user's own files before anything is measured, so that a fault in them is told at once."""
+    from ..data.own_data import read_once
+
     own, _ = selected.own(found)
     if own and own.datasets:
         read_once(own, (item.asked for item in planned if not item.cached), found)
     if left_out := selected.left_out(found):
         console.note(left_out)
-    executor = LocalExecutor(jobs)
+
+
+def _measure(planned: Sequence[Planned], store: Store, limit: Limit) -> tuple[list[Record], Outcome]:
+    """Measure what is planned and not finished; every block's record is kept as soon as it ends."""
+    from ..running.executors.local import LocalExecutor
+    from ..running.runner import run
+
+    executor = LocalExecutor(limit.jobs)
     ended: list[Record] = []
     try:
         with shown(planned, executor.jobs) as progress:
-            outcome = run_blocks(
+            outcome = run(
                 planned,
                 store,
                 executor,
                 progress=progress,
-                budget_s=budget_s,
+                budget_s=limit.budget_s,
                 on_record=ended.append,
             )
     except KeyboardInterrupt:
         raise typer.Exit(_interrupted(planned, store)) from None
-    report = reporting.build(selected, planned, store, where)
-    page = reporting.write(report, where)
+    return ended, outcome
+
+
+def _say(report: Report, outcome: Outcome, page: str, json: bool) -> None:
+    """What was judged, and where the page is."""
     if json:
         console.as_json(
             {
@@ -93,7 +118,6 @@ def run(
     else:
         console.summary(report)
     typer.echo(f"The page is {page}.", err=json)
-    raise typer.Exit(_code(outcome, ended, report, words))
 
 
 def _code(outcome: Outcome, ended: Sequence[Record], report: Report, words: frozenset[str]) -> int:

@@ -81,13 +81,12 @@ def commit() -> tuple[str, str]:
 
 
 def fingerprint(system: System, card: DataCard) -> str:
-    """sha256 over the code that can change this system's numbers: its folder, what it imports of `impls/common`,
-    its data set's folder and the measuring function. The same in a working copy and in an installed wheel."""
+    """sha256 over the code that can change this system's numbers: its folder, its data set's folder, what both import
+    of the shared folders, and the measuring function. The same in a working copy and in an installed wheel."""
     digest = hashlib.sha256()
-    common = PACKAGE / "impls" / "common"
     parts = {
         "system": (system.folder, code_files(system.folder)),
-        "common": (common, reached([system.folder, card.folder], common)),
+        "common": (PACKAGE, reached([system.folder, card.folder], PACKAGE)),
         "dataset": (card.folder, code_files(card.folder)),
     }
     for label, (folder, files) in parts.items():

@@ -235,7 +235,9 @@ def _provenance(block: Block, usage: Usage, revision: str, dirty: str, code: str
 
 def _without_paths(failure: Failure, block: Block) -> Failure:
     """The failure as it may be published: folders of this machine are replaced by what they are."""
-    folders = {str(PACKAGE): "remeasure", sys.prefix: "python", sys.base_prefix: "python"}
+    # Where modules come from, so also packages of somebody's own; by their last part, as one would import them.
+    folders = {entry: Path(entry).name for entry in sys.path if Path(entry).is_absolute()}
+    folders |= {str(PACKAGE): "remeasure", sys.prefix: "python", sys.base_prefix: "python"}
     folders |= {str(Path.cwd()): ".", str(Path.home()): "~"}
     if block.data_dir:
         folders[block.data_dir] = "DIR"
