@@ -101,4 +101,4 @@ def test_every_system_had_as_many_trials_and_what_was_chosen_is_the_best_of_them
 def cluster_record() -> dict:  # type: ignore[type-arg]
     from remeasure.impls.blockllm import tuned
 
-    return tuned._recorded()
+    return tuned.recorded()

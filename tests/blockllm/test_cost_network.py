@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import get_args
 
 import pytest
+from blockllm.cost_steps import whole
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,7 +66,7 @@ def test_recomputing_a_prefix_takes_the_specified_times() -> None:
     """Where moving the KV cache of a 7B model over 100 Gb/s costs 0.41 to 1.17 of computing it again."""
     model, ratios = Costs("vllm").of(LLAMA_7B), []
     for tokens, ms in ((128, 13.0), (512, 32.9), (1024, 61.1), (2048, 117.5)):
-        again = model.step_ms(32, 32, True, True, 0, 0, [(tokens, 0)])
+        again = model.step_ms(whole(prefills=[(tokens, 0)]))
         assert again == pytest.approx(ms, rel=0.01)
         ratios += [
             1000 * CROSS_NODES[name].seconds(tokens * LLAMA_7B.kv_bytes_per_token) / again

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from blockllm.cost_steps import whole
 
 from remeasure.errors import UserError
 from remeasure.impls.blockllm.sim.cost import closed_form
@@ -28,7 +29,7 @@ TOLERANCE = 0.006
 
 
 def step(costs: Costs, batch: int, context: int, prefills: list[tuple[int, int]]) -> float:
-    return costs.step_ms(LLAMA_7B, 32, 32, True, True, batch, batch * context, prefills)
+    return costs.of(LLAMA_7B).step_ms(whole(batch, context, prefills))
 
 
 def check(costs: Costs, specified: dict[str, tuple[float, ...]]) -> None:
@@ -65,7 +66,7 @@ def test_closed_forms_stay_near_the_table() -> None:
     for tokens in (512, 1024, 2048, 4096):
         ms = step(costs, 0, 0, [(tokens, 0)])
         assert closed_form.prefill_ms(LLAMA_7B, tokens) == pytest.approx(ms, rel=0.07)
-        larger = costs.step_ms(LLAMA_13B, 40, 40, True, True, 0, 0, [(tokens, 0)])
+        larger = costs.of(LLAMA_13B).step_ms(whole(prefills=[(tokens, 0)], layers=40))
         assert closed_form.prefill_ms(LLAMA_13B, tokens) == pytest.approx(larger, rel=0.12)
     assert closed_form.prefill_ms(LLAMA_7B, 128) == 12
     assert closed_form.decode_ms(LLAMA_13B, 1000) == pytest.approx(11.8 * 1.93 + 0.34 * 1.5625)
@@ -124,8 +125,8 @@ def test_an_unknown_stack_is_refused() -> None:
 
 def test_sizes_and_links_load_nothing_heavy() -> None:
     code = (
-        "import sys; from remeasure.impls.blockllm.sim.cost import closed_form, gpu, network, shapes, tables, work; "
-        "print(*sys.modules)"
+        "import sys; from remeasure.impls.blockllm.sim.cost "
+        "import closed_form, gpu, network, shapes, step, tables, work; print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"numpy", "torch", "pandas"} & set(done.stdout.split())

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from remeasure.errors import UserError
 from remeasure.impls.blockllm import tuned
 from remeasure.impls.blockllm.runs import cluster as runs
+from remeasure.impls.blockllm.runs import tuning
 from remeasure.impls.blockllm.sim import simulate as simulation
 from remeasure.impls.blockllm.sim.catalogue import catalogue
 from remeasure.impls.blockllm.sim.cluster import IN_NODE
@@ -210,7 +211,7 @@ def test_books_balance_after_every_event_and_everything_ends(name, seed, servers
 def quick_trials(monkeypatch):
     """Simulations that take no time; larger batches are better."""
     monkeypatch.setattr(
-        runs, "simulated", lambda cell, data, seed: {runs.P95: 200.0 - cell.serving.max_batch}
+        tuning, "simulated", lambda cell, data, seed: {runs.P95: 200.0 - cell.serving.max_batch}
     )
 
 
@@ -219,9 +220,9 @@ LABEL = "Azure LLM 2023"
 
 def test_systems_that_are_not_tuned_anew_keep_their_records_byte_for_byte(quick_trials, tmp_path):
     said = []
-    record = tuned.tune_systems(("llumnix", "alpaserve"), None, LABEL, said.append)
+    record = tuning.tune_systems(("llumnix", "alpaserve"), None, LABEL, said.append)
     before = tuned.RECORD.read_text(encoding="utf-8")
-    after = tuned.write(record, tmp_path).read_text(encoding="utf-8")
+    after = tuning.write(record, tmp_path).read_text(encoding="utf-8")
     assert (
         before.split('"llumnix"')[0] == after.split('"llumnix"')[0]
         and '"ideal"' in after.split('"llumnix"')[0]
@@ -232,7 +233,7 @@ def test_systems_that_are_not_tuned_anew_keep_their_records_byte_for_byte(quick_
 
 
 def test_all_systems_are_tuned_alike(quick_trials):
-    record = tuned.tune_systems(tuned.UNTUNED, None, "other requests", lambda line: None)
+    record = tuning.tune_systems(tuned.UNTUNED, None, "other requests", lambda line: None)
     assert list(record["systems"]) == list(tuned.UNTUNED)
     assert {len(system["trials"]) for system in record["systems"].values()} == {30}
     assert "other requests" in record["judged_on"]
@@ -247,4 +248,4 @@ def test_all_systems_are_tuned_alike(quick_trials):
 )
 def test_records_of_different_kinds_are_not_mixed(quick_trials, names, label, says):
     with pytest.raises(UserError, match=says):
-        tuned.tune_systems(names, None, label, lambda line: None)
+        tuning.tune_systems(names, None, label, lambda line: None)

@@ -8,6 +8,7 @@ from math import prod
 
 import numpy as np
 import pytest
+from blockllm.cost_steps import whole
 from blockllm.sim_fakes import TINY, Linear, asked, cluster, random_trace, tenants
 
 from remeasure.impls.blockllm.sim import metrics
@@ -44,11 +45,10 @@ def test_operations_and_bytes_are_those_of_the_cost_models_own_count():
     trace = asked([1.0], [0], [10], [4])
     machines = replace(cluster(1), gpu_bytes=60e9)
     seen = simulate(PM, machines, (Tenant(LLAMA_7B, "full"),), trace, COSTS, 0)
-    layers = LLAMA_7B.layers
-    steps = [work(LLAMA_7B, layers, layers, True, True, 0, 0, [(10, 0)])]
-    steps += [work(LLAMA_7B, layers, layers, True, True, 1, context) for context in (11, 12, 13)]
-    assert seen.gpus.flops.sum() == pytest.approx(sum(step.flops for step in steps), rel=1e-6)
-    assert seen.gpus.nbytes.sum() == pytest.approx(sum(step.nbytes for step in steps), rel=0.01)
+    steps = [whole(prefills=[(10, 0)]), *(whole(1, context) for context in (11, 12, 13))]
+    done = [work(LLAMA_7B, step) for step in steps]
+    assert seen.gpus.flops.sum() == pytest.approx(sum(each.flops for each in done), rel=1e-6)
+    assert seen.gpus.nbytes.sum() == pytest.approx(sum(each.nbytes for each in done), rel=0.01)
 
 
 def test_requests_that_are_lost_are_infinitely_late():

@@ -10,7 +10,7 @@ import pytest
 
 from remeasure.datasets.ondevice.loader import Request, Workloads, load
 from remeasure.declared.registry import registry
-from remeasure.impls.flexserve import tuned as tuning
+from remeasure.impls.flexserve import tuned
 from remeasure.impls.flexserve.cases import host as cases_host
 from remeasure.impls.flexserve.questions import Comparison, Fit, HostPrefill, Region, Step
 from remeasure.impls.flexserve.real.models import HostRun
@@ -100,7 +100,7 @@ def test_every_line_across_a_region_belongs_to_a_claim() -> None:
 
 
 def test_the_host_serves_what_was_chosen_on_other_prompts() -> None:
-    recorded = json.loads(tuning.RECORD.read_text())
+    recorded = json.loads(tuned.RECORD.read_text())
     counts = set()
     for name in ("pipeline", "sequential"):
         tried = recorded["systems"][name]
@@ -162,4 +162,4 @@ def test_every_part_of_the_security_cost_is_served_with_the_same_threads_and_gra
 def test_a_cold_baseline_has_the_tuning_that_it_declares() -> None:
     arm = cases_host.host_cold.arm("Strawman-OPT, fresh pages")
     assert arm.tuning is not None
-    assert tuning.with_choice(arm.config.run, dict(arm.tuning.chosen)) == arm.config.run
+    assert tuned.with_choice(arm.config.run, dict(arm.tuning.chosen)) == arm.config.run

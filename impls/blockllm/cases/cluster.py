@@ -114,11 +114,13 @@ def cluster_case(
     )(prepare)
 
 
-def over(cell: Cell, field: str, xs: Sequence[float], systems: dict[str, Any] | None = None) -> list[Arm]:
-    """One arm for each system and place; the curve is named after the system."""
+def over(
+    cell: Cell, field: str, xs: Sequence[float], systems: dict[str, Any] | None = None, word: str = ""
+) -> list[Arm]:
+    """One arm for each system and place; the curve is named after the system, `word` says what the place is."""
     return [
         Arm(
-            f"{name}, {x:g}",
+            f"{name}, {word}{x:g}",
             ROLES.get(name, "ablation"),  # type: ignore[arg-type]
             replace(cell, serving=serving, **{field: type(getattr(cell, field))(x)}),
             tuning=tuning(TUNED[name]) if ROLES.get(name) == "optimized" else None,
@@ -311,18 +313,7 @@ cluster_costs = cluster_case(
 cluster_bursts = cluster_case(
     "cluster-bursts",
     "What do bursts change?",
-    [
-        Arm(
-            f"{name}, CV {cv:g}",
-            ROLES.get(name, "ablation"),  # type: ignore[arg-type]
-            replace(BASE, serving=serving, workload="w3", load=5.0, cv=cv),
-            tuning=tuning(TUNED[name]) if ROLES.get(name) == "optimized" else None,
-            series=name,
-            x=cv,
-        )
-        for name, serving in PAIR.items()
-        for cv in (1.0, 4.0, 8.0)
-    ],
+    over(replace(BASE, workload="w3", load=5.0), "cv", (1.0, 4.0, 8.0), PAIR, word="CV "),
     SERVED,
     "served",
     axis="coefficient of variation of the gaps",

@@ -85,10 +85,6 @@ class Way:
 
 def runs_of(content: Catalogue) -> list[list[int]]:
     """Runs of segments that the same chains have one after the other."""
-    users: dict[int, list[int]] = {}
-    for app, chain in enumerate(content.chains):
-        for s in chain:
-            users.setdefault(s, []).append(app)
     runs: list[list[int]] = []
     known: set[int] = set()
     for chain in content.chains:
@@ -97,7 +93,7 @@ def runs_of(content: Catalogue) -> list[list[int]]:
             if s in known:
                 before = None
                 continue
-            if before is not None and users[before] == users[s]:
+            if before is not None and content.segments[before].apps == content.segments[s].apps:
                 runs[-1].append(s)
             else:
                 runs.append([s])

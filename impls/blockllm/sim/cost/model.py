@@ -15,6 +15,7 @@ import numpy as np
 
 from .gpu import A100
 from .shapes import Shape
+from .step import Step
 from .tables import Points
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ ROWS = 8192
 """Most rows of a step, and most tokens of a sequence."""
 BATCH = 512
 """Largest tabulated batch of decoding; beyond it time grows with the batch."""
-STEP = 32
+SPACING = 32
 """Tokens between two columns of the grid that decoding is looked up in; a shorter context costs what this one does."""
 
 
@@ -69,7 +70,7 @@ class Model:
         if not batch:
             return 0.0
         times = self._decode[batch]
-        place = total_context / (batch * STEP) - 1
+        place = total_context / (batch * SPACING) - 1
         if place <= 0:
             return times[0]
         at = min(int(place), self._last)  # beyond the last column the last straight line goes on
@@ -94,39 +95,21 @@ class Model:
         least = total * self._read
         return self._fixed + (grown if grown > least else least)
 
-    def step_ms(
-        self,
-        attn_layers: int,
-        ffn_layers: int,
-        embed: bool,
-        head: bool,
-        decode_batch: int,
-        decode_context: float,
-        prefills: Sequence[tuple[int, int]] = (),
-        rows_each: int = 1,
-    ) -> float:
-        """A step of a run of blocks: its layers' halves, embedding and head if they belong to it.
-
-        In the batch are `decode_batch` sequences with `decode_context` tokens together, each with `rows_each` new
-        rows (1, or more that are verified), and prefills as (new, past) tokens. The head sees every decoding row and
-        the last row of each prefill. Raises ValueError for more than ROWS rows.
-        """
-        decoding = decode_batch * rows_each
-        rows = decoding
-        for new, _ in prefills:
-            rows += new
+    def step_ms(self, step: Step) -> float:
+        """A step of a run of blocks of this model; ValueError for more than ROWS rows."""
+        rows = step.rows
         if rows > ROWS:
             raise ValueError(f"no time for a step of {rows} rows: a step has at most {ROWS}, split the batch")
-        ms = attn_layers * self.attn_ms[rows] + ffn_layers * self.ffn_ms[rows]
-        if attn_layers:
-            attention = self.decode_attention_ms(decode_batch, decode_context)
-            for new, past in prefills:
+        ms = step.attn_layers * self.attn_ms[rows] + step.ffn_layers * self.ffn_ms[rows]
+        if step.attn_layers:
+            attention = self.decode_attention_ms(step.decode_batch, step.decode_context)
+            for new, past in step.prefills:
                 attention += self.prefill_attention_ms(new, past)
-            ms += attn_layers * attention
-        if embed:
+            ms += step.attn_layers * attention
+        if step.embed:
             ms += self.embed_ms[rows]
-        if head:
-            ms += self.head_ms[decoding + len(prefills)]
+        if step.head:
+            ms += self.head_ms[step.head_rows]
         return ms
 
 
@@ -146,10 +129,10 @@ def _sum(times: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def _grid(points: Points, band: float) -> list[list[float]]:
-    """ms of decoding's attention by batch (0 to BATCH) and context of each (STEP, 2 STEP, …)."""
+    """ms of decoding's attention by batch (0 to BATCH) and context of each (SPACING, 2 SPACING, …)."""
     batches = sorted({batch for batch, _ in points})
     contexts = sorted({context for _, context in points})
-    columns = np.arange(STEP, contexts[-1] + 1, STEP)
+    columns = np.arange(SPACING, contexts[-1] + 1, SPACING)
     table = [
         np.interp(columns, contexts, [points[batch, context] for context in contexts]) for batch in batches
     ]
