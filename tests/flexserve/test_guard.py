@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import Phase, given, settings
+from flexserve.state_search import TILL_FOUND, search
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from remeasure.impls.flexserve.policy import guard as guard_module
 from remeasure.impls.flexserve.policy.guard import Guard, fingerprint
@@ -80,20 +81,12 @@ class Machine(RuleBasedStateMachine):
             assert not self.ledger.protected and self.npu.mode == "normal"
 
 
-def run(guard_class: type[Guard]) -> None:
-    machine = type("Run", (Machine,), {"guard_class": guard_class})
-    search = settings(
-        max_examples=1500,
-        stateful_step_count=20,
-        phases=[Phase.generate],
-        report_multiple_bugs=False,
-        derandomize=True,  # a mutant that is found is found every time
-    )
-    run_state_machine_as_test(machine, settings=search)
+def run(examples: int, guard_class: type[Guard]) -> None:
+    search(Machine, examples=examples, steps=20, guard_class=guard_class)
 
 
 def test_protection_is_off_only_while_nothing_is_protected() -> None:
-    run(Guard)
+    run(1500, Guard)
 
 
 class IgnoresPages(Guard):
@@ -123,7 +116,7 @@ class ProtectsWhileOff(Guard):
 @pytest.mark.parametrize("mutant", [IgnoresPages, IgnoresTheNpu, TrustsTheImage, ProtectsWhileOff])
 def test_a_guard_that_forgets_a_condition_is_noticed(mutant: type[Guard]) -> None:
     with pytest.raises(AssertionError):
-        run(mutant)
+        run(TILL_FOUND, mutant)
 
 
 def off() -> Guard:

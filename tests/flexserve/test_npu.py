@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import Phase, settings
+from flexserve.state_search import TILL_FOUND, search
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from remeasure.impls.flexserve.policy.npu import NPU, NPU_SECURE, Npu, Smmu
 from remeasure.impls.flexserve.policy.pages import FLEX, Ledger, Refused, State
@@ -114,20 +114,12 @@ class Machine(RuleBasedStateMachine):
             assert not faults(self.ledger, self.smmu, self.npu)
 
 
-def run(smmu_class: type[Smmu] = Smmu, npu_class: type[Npu] = Npu) -> None:
-    machine = type("Run", (Machine,), {"smmu_class": smmu_class, "npu_class": npu_class})
-    search = settings(
-        max_examples=100,
-        stateful_step_count=20,
-        phases=[Phase.generate],
-        report_multiple_bugs=False,
-        derandomize=True,
-    )
-    run_state_machine_as_test(machine, settings=search)
+def run(examples: int, smmu_class: type[Smmu] = Smmu, npu_class: type[Npu] = Npu) -> None:
+    search(Machine, examples=examples, steps=20, smmu_class=smmu_class, npu_class=npu_class)
 
 
 def test_no_world_reaches_the_others_memory_through_a_device() -> None:
-    run()
+    run(100)
 
 
 class ForgetsTheSmmuRevert(Npu):
@@ -172,18 +164,18 @@ class MapsAnything(Smmu):
 )
 def test_a_switch_that_forgets_a_step_is_noticed(npu_class: type[Npu]) -> None:
     with pytest.raises(AssertionError):
-        run(npu_class=npu_class)
+        run(TILL_FOUND, npu_class=npu_class)
 
 
 @pytest.mark.parametrize("smmu_class", [KeepsDmaOfProtectedPages, KeepsDmaOfReclaimedPages])
 def test_a_table_that_keeps_pages_is_noticed(smmu_class: type[Smmu]) -> None:
     with pytest.raises(AssertionError):
-        run(smmu_class=smmu_class)
+        run(TILL_FOUND, smmu_class=smmu_class)
 
 
 def test_a_table_that_takes_any_page_is_noticed() -> None:
     with pytest.raises((AssertionError, pytest.fail.Exception, IndexError)):
-        run(smmu_class=MapsAnything)
+        run(TILL_FOUND, smmu_class=MapsAnything)
 
 
 def test_forgetting_the_smmu_revert_leaves_secrets_in_reach() -> None:
