@@ -25,10 +25,11 @@ COST = (TOTAL_CPU, FIRST_STAGE_CPU, RANKER_CPU)
 
 
 def quality(ranked: Ranked) -> dict[str, object]:
-    """NDCG@10, Recall@10 and MRR of every user."""
+    """NDCG@10, Recall@10 and MRR of every user, and who the users are: each has one list."""
     from remeasure.impls.common.ranking import ndcg_at, recall_at, reciprocal_rank
 
     return {
+        "units": ranked.users,
         NDCG.name: ndcg_at(ranked.rank),
         RECALL.name: recall_at(ranked.rank),
         MRR.name: reciprocal_rank(ranked.rank),

@@ -22,10 +22,12 @@ from .ranker import Rows, Trainer, fold_models, out_of_fold, predict, row_folds,
 class Ranked:
     """Scores of every list, the rank of its positive, and the CPU seconds both stages took.
 
+    users   str [users], ids of the judged users
     scores  float64 [users, candidates]
     rank    int [users], 1 is best
     """
 
+    users: np.ndarray
     scores: np.ndarray
     rank: np.ndarray
     first_stage_s: float
@@ -126,4 +128,4 @@ def _ranked(
     if positive is None:
         positive = np.argmax(data.candidates == data.positives[:, None], axis=1)
     scores = np.where(data.candidates == "", -np.inf, scores)
-    return Ranked(scores, ranks(scores, positive, data.candidates), first_stage_s, ranker_s)
+    return Ranked(data.users, scores, ranks(scores, positive, data.candidates), first_stage_s, ranker_s)

@@ -31,6 +31,11 @@ class Metric:
     """False where the same seed may give another number though no clock is read, such as a peak of memory."""
 
     @property
+    def judges_units(self) -> bool:
+        """Whether a sample stands for a judged unit (user, query, document)."""
+        return self.kind == "quality" and self.per not in ("seed", "round")
+
+    @property
     def repeats(self) -> bool:
         """Whether the same seed must give the same number."""
         return self.exact and self.kind != "time"
@@ -74,13 +79,16 @@ class At:
     seeds: tuple[int, ...] = (2022,)
     """One block a seed; each block is a process of its own."""
     rounds: int = 1
-    """Rounds a block; a time ratio needs 30 pairs over at least 3 blocks."""
+    """Rounds a block; a word about a time needs 5 of them in each of 5 blocks."""
     set: Mapping[str, Any] = field(default_factory=dict)
     """Fields replaced in the data request and in every arm's config that has them."""
     evidence: Evidence = "measured"
     """`scaled` where this profile runs smaller than the paper's setting."""
     arms: tuple[str, ...] | None = None
     """Names of the arms that run; None is all of them."""
+    precision: Mapping[str, float] = field(default_factory=dict)
+    """Metric → half-width that the interval of every pair a claim compares should have (relative for ratios, else in
+    the metric's unit). Where it is wider, the next unused seeds are added, up to 27, as far as the budget goes."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,9 @@ class Case:
 
     `prepare(arm, data, seed)` does what must not be timed and returns what a round runs. A round returns
     None or a mapping from metric name to a number or an array of numbers (one per judged unit). A time
-    metric that the round does not return is the duration of the round.
+    metric that the round does not return is the duration of the round. Beside metrics it may return `extras`,
+    plain JSON to be drawn, and once a block `units`, the ids of the judged units in the order of the numbers, with
+    `clusters`, the larger unit that each lies in; where a case judges units of several kinds, a mapping by kind.
     """
 
     name: str
@@ -113,6 +123,8 @@ class Case:
     """True: no other block runs beside it. None: exactly when the harness times the rounds."""
     simulated: bool = False
     """True: always measured on the declared simulator (curves over sizes that no real data have)."""
+    times_itself: bool = False
+    """True: rounds return times of their own, the twin's rounds too. Else the harness times every round."""
     axis: str = ""
     """Name of the x axis where arms are points of curves."""
     lines: Mapping[str, float] = field(default_factory=dict)

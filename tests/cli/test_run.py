@@ -64,13 +64,15 @@ def test_the_command_that_show_prints_finds_the_same_records(done: Said, cli: Cl
     assert len(json.loads(cli(*command.split()[1:], "--json").out)["cached"]) == 3
 
 
-def test_seeds_beyond_the_profiles_count_too_once_they_are_measured(done: Said, cli: Cli) -> None:
+def test_seeds_beyond_the_profiles_count_only_where_they_are_named(done: Said, cli: Cli) -> None:
     before = json.loads(cli("show", "own-ratings-help", "--json").out)
     assert cli("run", *PREDICTION, "--seed", "77").code == exits.OK
     after = json.loads(cli("show", "own-ratings-help", "--json").out)
-    assert after["seeds"] == [*before["seeds"], 77]
+    assert (after["seeds"], after["beyond"]) == (before["seeds"], "")
     only = json.loads(cli("show", "own-ratings-help", "--seed", "77", "--json").out)
-    assert only["seeds"] == [77]
+    assert (only["seeds"], only["beyond"]) == ([77], "--seed")
+    named = cli("report", *PREDICTION, "--seed", "1", "--seed", "77")
+    assert "Seeds beyond the profile's, by --seed: toysys/prediction." in named.err
 
 
 @pytest.mark.parametrize("claim", ["three-times-faster", "on-the-moon", "loop-ends"])

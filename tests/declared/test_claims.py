@@ -61,6 +61,19 @@ def test_a_claim_that_could_not_be_judged_is_refused(
         read_claims(path)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("value = 2.0", "value = 0.0", "claims a ratio of 0, and a ratio is above 0"),
+        ("value = 2.0", "value = -3.0", "claims a ratio of -3"),
+        ("value = 2.0", 'value = 2.0\ntolerance = 1.0\ntolerance_changed_because = "x"', "a factor above 1"),
+    ],
+)
+def test_a_ratio_that_cannot_be_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        read_claims(write(tmp_path, HEAD + GOOD.replace(old, new)))
+
+
 def test_a_claim_that_stands_twice_is_refused_with_the_second_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"claims\.toml line 17: claim first stands twice"):
         read_claims(write(tmp_path, HEAD + GOOD + GOOD))

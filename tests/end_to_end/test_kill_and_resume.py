@@ -102,6 +102,7 @@ def start(tmp_path: Path, cache: Path) -> Iterator[Start]:
     (tmp_path / "kinsys").mkdir()
     (tmp_path / "kinsys" / "__init__.py").write_text("")
     (tmp_path / "kinsys" / "cases.py").write_text(KIN)
+    (tmp_path / "kinsys" / "claims.toml").write_text('title = "t"\npaper = "p"\nlink = "l"\n')
     environment = {
         **os.environ,
         "REMEASURE_SYSTEMS": "toy.systems.faulty,kinsys",

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from remeasure.package import PACKAGE
+from remeasure.records.provenance import MEASURING
 
 ROOT = Path(__file__).parents[2]
 MODULE = re.compile(r"remeasure(\.[a-z_]\w*)+")
@@ -59,7 +60,8 @@ def test_every_module_that_a_string_names_is_there() -> None:
 
 def test_every_path_inside_the_package_is_there() -> None:
     named = {path for source in sources() for path in paths_named_in(source.read_text())}
-    assert PACKAGE / "running" / "measure.py" in named
+    assert PACKAGE / "judging" / "coverage.json" in named
+    assert all((PACKAGE / "running" / name).is_file() for name in MEASURING)
     assert [path.relative_to(PACKAGE) for path in sorted(named) if not path.exists()] == []
 
 

@@ -1,5 +1,8 @@
 """Every guard refuses the fault that is planted for it, and passes the honest twin of the same records."""
 
+import math
+import re
+
 import msgspec
 import pytest
 from records_factory import (
@@ -22,17 +25,18 @@ from records_factory import (
 )
 
 from remeasure.judging.gather import build_report
-from remeasure.judging.guards import GUARDS, Subject, run_guards
+from remeasure.judging.guards import GUARDS, Subject, needed_processes, run_guards
+from remeasure.judging.intervals import Interval, Part, half_width
 from remeasure.records.record import TWIN_SUFFIX
 
 
-def runs(**third):
-    """Three honest blocks of timed rounds; `third` changes the last one."""
-    return [timed(1), timed(2), timed(3, **third)]
+def runs(**last):
+    """Five honest blocks of timed rounds; `last` changes the last one."""
+    return [*(timed(seed) for seed in SEEDS[:-1]), timed(SEEDS[-1], **last)]
 
 
-def rankings(**third):
-    return [judged(1), judged(2), judged(3, **third)]
+def rankings(**last):
+    return [*(judged(seed) for seed in SEEDS[:-1]), judged(SEEDS[-1], **last)]
 
 
 def broken(records, change):
@@ -85,25 +89,51 @@ def test_seeds_on_different_data_are_refused():
     assert (judgement.verdict.word, refused_by(judgement)) == ("invalid run", ["same data"])
 
 
-def test_control_outside_its_band_is_refused():
-    biased = verdict_on(claim(), [timed(seed, twin=1.08) for seed in SEEDS])
+def test_a_control_that_is_biased_is_refused():
+    biased = verdict_on(claim(), [timed(seed, twin=1.03) for seed in SEEDS])
     assert (biased.verdict.word, refused_by(biased)) == ("invalid run", ["A/A control"])
-    assert "allowed 1 ± 0.05" in biased.verdict.reason
+    assert "A/A biased" in biased.verdict.reason
+    assert "outside 1 ± 0.02" in biased.verdict.reason
     assert biased.estimate is not None
 
 
-def test_control_that_is_too_noisy_is_refused():
-    noisy = verdict_on(claim(), [timed(seed, noise=0.4) for seed in SEEDS])
-    assert refused_by(noisy) == ["A/A control"]
+def test_a_control_a_little_off_one_is_not_biased_while_its_interval_reaches_what_is_allowed():
+    assert verdict_on(claim(), [timed(seed, twin=1.018) for seed in SEEDS]).verdict.word == "reproduced"
 
 
-def test_control_may_be_wider_on_the_wall_clock():
+def twin_off(*factors):
+    """Processes whose twins are off by these factors, each way in turn."""
+    return [timed(seed, twin=factor) for seed, factor in zip(SEEDS, factors, strict=True)]
+
+
+def test_a_control_that_is_too_wide_is_refused_and_says_how_many_processes_it_needs():
+    wide = verdict_on(claim(), twin_off(1.1, 0.9, 1.0, 1.1, 0.9))
+    assert (wide.verdict.word, refused_by(wide)) == ("invalid run", ["A/A control"])
+    needed = re.search(r"A/A too wide: .* about (\d+) processes needed", wide.verdict.reason)
+    assert needed and 8 <= int(needed[1]) <= 40
+
+
+def test_so_many_processes_as_a_wide_control_asks_for_are_enough():
+    interval = Interval(1.0, 0.9, 1.1, 5, parts=(Part(0.002, 4),), logs=True)
+    count = needed_processes(interval, 0.05)
+    spread = 0.002 * 5
+    assert half_width((Part(spread / count, count - 1),), 0.90) <= math.log1p(0.05)
+    assert half_width((Part(spread / (count - 1), count - 2),), 0.90) > math.log1p(0.05)
+
+
+def test_a_control_may_be_wider_on_the_wall_clock():
     on_wall = (case(metrics=(WALL,)),)
-    fine = verdict_on(claim(), [timed(seed, twin=1.08, metric=WALL) for seed in SEEDS], on_wall)
-    assert fine.verdict.word == "reproduced"
-    biased = verdict_on(claim(), [timed(seed, twin=1.2, metric=WALL) for seed in SEEDS], on_wall)
+    off = (1.1, 0.9, 1.0, 1.1, 0.9)
+    records = [timed(seed, twin=factor, metric=WALL) for seed, factor in zip(SEEDS, off, strict=True)]
+    assert verdict_on(claim(), records, on_wall).verdict.word == "reproduced"
+    biased = verdict_on(claim(), [timed(seed, twin=1.08, metric=WALL) for seed in SEEDS], on_wall)
     assert refused_by(biased) == ["A/A control"]
-    assert "allowed 1 ± 0.12" in biased.verdict.reason
+    assert "outside 1 ± 0.05" in biased.verdict.reason
+
+
+def test_no_process_is_left_out_for_its_own_control():
+    judgement = verdict_on(claim(), twin_off(1.2, 1.0, 1.0, 1.0, 1.0))
+    assert judgement.n == len(judgement.per_seed) == len(SEEDS)
 
 
 def test_control_with_lost_rounds_is_refused():
@@ -111,13 +141,19 @@ def test_control_with_lost_rounds_is_refused():
     assert refused_by(verdict_on(claim(), records)) == ["A/A control"]
 
 
-def test_arms_that_time_themselves_have_no_control_and_it_is_said():
+def without_twin(**changes):
     arms = {
         arm: [seconds * (1 + i / 1000) for i in range(12)] for arm, seconds in (("slow", 0.3), ("ours", 0.1))
     }
-    judgement = verdict_on(claim(), [record({"CPU seconds": arms}, seed) for seed in SEEDS])
-    assert judgement.verdict.word == "reproduced"
-    assert "no twin: the arms time themselves" in [guard.detail for guard in judgement.guards]
+    return [record({"CPU seconds": arms}, seed, **changes) for seed in SEEDS]
+
+
+@pytest.mark.parametrize("kind", ["ratio", "bound"])
+def test_a_missing_twin_is_said_and_refused_whatever_the_number_of_arms(kind):
+    one_arm = claim(kind="bound", margin=1.0, baseline="")
+    judgement = verdict_on(claim() if kind == "ratio" else one_arm, without_twin())
+    assert (judgement.verdict.word, refused_by(judgement)) == ("invalid run", ["A/A control"])
+    assert "no twin" in judgement.verdict.reason
 
 
 def in_environment(sha):
@@ -160,22 +196,31 @@ def test_seeds_measured_by_different_code_are_refused():
     assert guards(provenance()) == []
 
 
+def test_rounds_that_are_too_short_are_refused():
+    judgement = verdict_on(claim(), [timed(seed, ours=0.0007) for seed in SEEDS])
+    assert (judgement.verdict.word, refused_by(judgement)) == ("invalid run", ["long enough"])
+    assert "1 ms needed" in judgement.verdict.reason
+
+
 @pytest.mark.parametrize(
     "records,said",
     [
-        ([timed(seed, rounds=9) for seed in SEEDS], "27 pairs, 30 needed"),
-        ([timed(seed, rounds=20) for seed in SEEDS[:2]], "2 processes, 3 needed"),
-        ([timed(seed, ours=0.0007) for seed in SEEDS], "1 ms needed"),
+        (
+            [timed(seed, rounds=4) for seed in SEEDS],
+            "5 processes of 4 rounds; 5 processes of 5 rounds are needed",
+        ),
+        ([timed(seed, rounds=20) for seed in SEEDS[:4]], "4 processes of 20 rounds; 5 processes"),
+        ([timed(1)], "1 process of 12 rounds"),
     ],
 )
-def test_too_few_or_too_short_rounds_are_refused(records, said):
+def test_too_few_processes_or_rounds_are_no_fault_but_carry_no_word(records, said):
     judgement = verdict_on(claim(), records)
-    assert (judgement.verdict.word, refused_by(judgement)) == ("invalid run", ["enough samples"])
+    assert (judgement.verdict.word, refused_by(judgement)) == ("inconclusive", [])
     assert said in judgement.verdict.reason
 
 
-def test_thirty_pairs_in_three_processes_are_enough():
-    assert verdict_on(claim(), [timed(seed, rounds=10) for seed in SEEDS]).verdict.word == "reproduced"
+def test_five_rounds_in_five_processes_are_enough():
+    assert verdict_on(claim(), [timed(seed, rounds=5) for seed in SEEDS]).verdict.word == "reproduced"
 
 
 def test_budget_that_ended_is_said_where_enough_was_measured():
@@ -184,14 +229,15 @@ def test_budget_that_ended_is_said_where_enough_was_measured():
     assert any("the budget ended" in guard.detail for guard in judgement.guards)
 
 
-def test_quality_needs_no_thirty_pairs():
-    assert "enough samples" not in [guard.name for guard in verdict_on(better(), rankings()).guards]
+def test_what_is_no_time_needs_no_control_and_no_length():
+    names = [guard.name for guard in verdict_on(better(), rankings()).guards]
+    assert not {"long enough", "A/A control"} & set(names)
 
 
 def test_failed_seed_is_not_dropped():
-    judgement = verdict_on(claim(), [timed(1), timed(2), timed(3), failure(4)])
+    judgement = verdict_on(claim(), [*runs(), failure(9)])
     assert (judgement.verdict.word, refused_by(judgement)) == ("invalid run", ["no failure"])
-    assert "seed 4 failed (timeout" in judgement.verdict.reason
+    assert "seed 9 failed (timeout" in judgement.verdict.reason
     assert judgement.estimate is not None
 
 

@@ -63,10 +63,11 @@ def test_a_claim_smaller_than_the_noise_is_below_resolution_whatever_was_measure
     assert ratio_verdict(1.03, 1.05, claimed=1.04, delta=0.03).word == "below resolution"
 
 
-def test_resolution_is_half_the_width_of_the_control_and_never_below_two_percent():
+def test_resolution_is_how_far_the_control_reaches_from_one_and_never_below_two_percent():
     assert rules.resolution() == 0.02
     assert rules.resolution(0.995, 1.005) == 0.02
-    assert rules.resolution(0.97, 1.04) == pytest.approx(0.035)
+    assert rules.resolution(0.97, 1.04) == pytest.approx(0.04)
+    assert rules.resolution(0.95, 1.01) == pytest.approx(0.05)
 
 
 def test_noise_widens_what_counts_as_no_effect():
@@ -123,29 +124,20 @@ def test_the_claimed_number_is_always_within_its_own_bounds(claimed, tolerance):
 
 
 DIFFERENCES = [
-    (-0.02, -0.001, -0.01, 0.0, "contradicted"),
-    (-0.02, 0.0, -0.01, 0.0, "not reproduced"),  # hi = 0 contradicts nothing
-    (-0.01, 0.0049, 0.0, 0.0, "not reproduced"),
-    (-0.01, 0.005, 0.0, 0.0, "inconclusive"),  # the smallest difference that matters is not excluded
-    (0.0, 0.004, 0.002, 0.0, "not reproduced"),
-    (0.0, 0.02, 0.01, 0.0, "inconclusive"),
-    (0.001, 0.02, 0.01, 0.009, "reproduced"),
-    (0.001, 0.02, 0.01, 0.01, "inconclusive"),  # the mean must exceed the seed range
-    (0.001, 0.02, 0.01, 0.03, "inconclusive"),
-    (0.0001, 0.001, 0.0005, 0.0, "reproduced"),
+    (-0.02, -0.001, "contradicted"),
+    (-0.02, 0.0, "not reproduced"),  # hi = 0 contradicts nothing
+    (-0.01, 0.0049, "not reproduced"),
+    (-0.01, 0.005, "inconclusive"),  # the smallest difference that matters is not excluded
+    (0.0, 0.004, "not reproduced"),
+    (0.0, 0.02, "inconclusive"),
+    (0.0001, 0.001, "reproduced"),
+    (0.001, 0.02, "reproduced"),
 ]
 
 
-@pytest.mark.parametrize("lo,hi,mean,seeds,word", DIFFERENCES)
-def test_difference_rows(lo, hi, mean, seeds, word):
-    assert difference_verdict(lo, hi, mean, seeds).word == word
-
-
-def test_one_seed_reaches_direction_only_at_most_and_says_so():
-    verdict = difference_verdict(0.01, 0.03, 0.02, seed_range=None)
-    assert verdict.word == "direction only"
-    assert "One seed" in verdict.reason
-    assert difference_verdict(-0.03, -0.01, -0.02, seed_range=None).word == "contradicted"
+@pytest.mark.parametrize("lo,hi,word", DIFFERENCES)
+def test_difference_rows(lo, hi, word):
+    assert difference_verdict(lo, hi).word == word
 
 
 @pytest.mark.parametrize(
@@ -159,41 +151,63 @@ def test_one_seed_reaches_direction_only_at_most_and_says_so():
     ],
 )
 def test_a_claimed_difference_is_judged_by_its_size_too(lo, hi, word, size):
-    verdict = difference_verdict(lo, hi, (lo + hi) / 2, 0.0, claimed=0.02)
+    verdict = difference_verdict(lo, hi, claimed=0.02)
     assert (verdict.word, verdict.size) == (word, size)
 
 
 small = st.floats(-0.2, 0.2)
-triples = st.tuples(small, small, small).map(sorted)
-ranges = st.one_of(st.none(), st.floats(0, 0.1))
+pairs_of_ends = st.tuples(small, small).map(sorted)
 sizes = st.one_of(st.none(), st.floats(0.001, 0.1))
+seeds_measured = st.integers(1, 5)
 
 
-@given(triples, triples, ranges, sizes)
+def as_far_as(seeds, verdict):
+    return verdict if seeds >= 3 else rules.few_seeds(verdict, seeds)
+
+
+@given(pairs_of_ends, pairs_of_ends, seeds_measured, sizes)
 def test_difference_verdict_never_weakens_when_the_interval_moves_up(first, second, seeds, claimed):
     def word(ends):
-        lo, mean, hi = ends
-        return STRENGTH.index(difference_verdict(lo, hi, mean, seeds, claimed=claimed).word)
+        return STRENGTH.index(as_far_as(seeds, difference_verdict(*ends, claimed=claimed)).word)
 
     low = [min(a, b) for a, b in zip(first, second, strict=True)]
     high = [max(a, b) for a, b in zip(first, second, strict=True)]
     assert word(low) <= word(high)
 
 
-@given(triples, ranges)
-def test_difference_rows_are_exclusive_and_total(triple, seeds):
-    lo, mean, hi = triple
+@given(pairs_of_ends)
+def test_difference_rows_are_exclusive_and_total(ends):
+    lo, hi = ends
     rows = {
         "contradicted": hi < 0,
         "not reproduced": lo <= 0 and 0 <= hi < 0.005,
-        "reproduced": lo > 0 and mean > (seeds or 0),
+        "reproduced": lo > 0,
     }
     holding = [row for row, holds in rows.items() if holds]
     assert len(holding) <= 1
-    want = holding[0] if holding else "inconclusive"
-    if want == "reproduced" and seeds is None:
-        want = "direction only"
-    assert difference_verdict(lo, hi, mean, seeds).word == want
+    assert difference_verdict(lo, hi).word == (holding[0] if holding else "inconclusive")
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_one_or_two_seeds_reach_direction_only_and_contradict_nothing(seeds):
+    words = {
+        ends: rules.few_seeds(difference_verdict(*ends), seeds)
+        for ends in ((0.01, 0.03), (-0.03, -0.01), (-1, 0))
+    }
+    assert [verdict.word for verdict in words.values()] == ["direction only", "inconclusive", "inconclusive"]
+    assert all("at least 3" in verdict.reason for verdict in words.values())
+
+
+@given(intervals, intervals, claims, deltas, tolerances)
+def test_a_ratio_of_few_seeds_never_weakens_when_the_interval_moves_up(
+    first, second, claimed, delta, tolerance
+):
+    low = [min(a, b) for a, b in zip(first, second, strict=True)]
+    high = [max(a, b) for a, b in zip(first, second, strict=True)]
+    below, above = (
+        rules.few_seeds(ratio_verdict(*ends, claimed, delta, tolerance), 2).word for ends in (low, high)
+    )
+    assert STRENGTH.index(below) <= STRENGTH.index(above)
 
 
 @pytest.mark.parametrize(
@@ -232,17 +246,34 @@ def test_bound_wants_the_whole_interval_on_the_right_side(lo, hi, word):
 
 
 @pytest.mark.parametrize(
-    "estimate,word",
+    "estimate,lo,hi,word",
     [
-        (0.97, "reproduced"),
-        (0.98, "reproduced"),
-        (0.96, "reproduced"),
-        (0.9801, "not reproduced"),
-        (0.5, "not reproduced"),
+        (0.97, 0.96, 0.98, "reproduced"),
+        (0.98, 0.97, 0.99, "reproduced"),  # at the tolerance, the interval at twice the tolerance
+        (0.96, 0.95, 0.97, "reproduced"),
+        (0.97, 0.94, 1.00, "inconclusive"),  # the interval is wider than twice the tolerance
+        (0.985, 0.975, 0.995, "inconclusive"),  # outside the tolerance, but the interval is not
+        (0.995, 0.981, 1.01, "not reproduced"),
+        (0.5, 0.4, 0.6, "not reproduced"),
+        (0.97, 0.97, 0.97, "reproduced"),
+        (0.5, 0.5, 0.5, "not reproduced"),
     ],
 )
-def test_value_within_its_absolute_tolerance(estimate, word):
-    assert rules.value_verdict(estimate, claimed=0.97, tolerance=0.01).word == word
+def test_value_within_its_absolute_tolerance(estimate, lo, hi, word):
+    assert rules.value_verdict(estimate, lo, hi, claimed=0.97, tolerance=0.01).word == word
+
+
+ends_and_estimate = st.tuples(small, small, small).map(sorted)
+
+
+@given(ends_and_estimate, st.floats(0.001, 0.1))
+def test_value_rows_are_exclusive_and_total(triple, tolerance):
+    lo, estimate, hi = triple
+    word = rules.value_verdict(estimate, lo, hi, 0.0, tolerance).word
+    outside = lo > tolerance or hi < -tolerance
+    within = abs(estimate) <= tolerance and -2 * tolerance <= lo and hi <= 2 * tolerance
+    assert not (outside and within)
+    assert word == ("not reproduced" if outside else "reproduced" if within else "inconclusive")
 
 
 def test_property():
@@ -254,10 +285,10 @@ def test_property():
 def test_rules_have_a_word_for_any_numbers(lo, hi, mean):
     for verdict in (
         ratio_verdict(lo, hi, 2.0),
-        difference_verdict(lo, hi, mean, 0.0),
-        difference_verdict(lo, hi, mean, None, claimed=0.1),
+        difference_verdict(lo, hi),
+        rules.few_seeds(difference_verdict(lo, hi, claimed=0.1), 1),
+        rules.value_verdict(mean, lo, hi, 0.5, 0.1),
         rules.sign_verdict(lo, hi),
         rules.bound_verdict(lo, hi, 0.0),
-        rules.value_verdict(mean, 1.0, 0.1),
     ):
         assert verdict.word in STRENGTH

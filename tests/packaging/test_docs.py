@@ -16,10 +16,14 @@ from remeasure.cli import exits
 from remeasure.cli.app import app
 from remeasure.declared.claims import Claim
 from remeasure.declared.registry import registry
+from remeasure.judging.coverage_table import markdown, read_table
 from remeasure.report.latest import BEGIN, END, read_latest, readme_tables
 
 ROOT = Path(__file__).parents[2]
-DOCS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+DOCS = [
+    ROOT / name
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "docs/statistics.md")
+]
 TREE = typer.main.get_command(app)
 
 
@@ -80,6 +84,17 @@ def test_readme_names_folders_that_exist() -> None:
     for folder in re.findall(r"^\| `([a-z/]+)/` \|", (ROOT / "README.md").read_text(), re.MULTILINE):
         # results/ comes with the first run or release.
         assert folder == "results" or (ROOT / folder).is_dir(), folder
+
+
+def test_the_coverage_in_statistics_is_the_committed_one() -> None:
+    text = (ROOT / "docs" / "statistics.md").read_text()
+    begin, end = "<!-- coverage:begin -->\n", "<!-- coverage:end -->"
+    shown = text[text.index(begin) + len(begin) : text.index(end)]
+    rows = read_table()
+    assert rows
+    assert shown.strip() == markdown(rows).strip(), (
+        "put there what `python -m remeasure.judging.coverage` says"
+    )
 
 
 def test_contributing_explains_every_key_of_a_claim() -> None:

@@ -156,7 +156,8 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[System, Dat
     with (tmp_path / "toysys" / "models.py").open("a") as file:
         file.write("\nfrom remeasure.impls.common.shared import x\n")
     (package / "running").mkdir()
-    (package / "running" / "measure.py").write_text("x = 1\n")
+    for name in provenance.MEASURING:
+        (package / "running" / name).write_text("x = 1\n")
     monkeypatch.setattr(provenance, "PACKAGE", package)
     return replace(system, folder=tmp_path / "toysys"), replace(card, folder=tmp_path / "toydata")
 
@@ -170,7 +171,7 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[System, Dat
         "toysys/deep/er.py",
         "toydata/loader.py",
         "toydata/dataset.toml",
-        "remeasure/running/measure.py",
+        *(f"remeasure/running/{name}" for name in provenance.MEASURING),
         "remeasure/impls/common/shared.py",
         "remeasure/impls/common/deeper.py",
         "remeasure/datasets/common/text.py",

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from remeasure.judging.judged import FailureRow, FigureRow, Noise, Report, SystemRow
+from remeasure.judging.coverage_table import Row
+from remeasure.judging.judged import Chance, FailureRow, FigureRow, Noise, Report, SystemRow
 from report.sample_cases import CASES
 from report.sample_claims import CLAIMS, COMMIT, ENVIRONMENT, sha
 
@@ -175,10 +176,39 @@ FIGURES = [
     ),
 ]
 NOISE = [
-    Noise(system="opdai", case="swing-cost", clock="cpu", ratio=1.0016, lo=0.9941, hi=1.0093, n=90, ok=True),
-    Noise(system="opdai", case="growth", clock="cpu", ratio=0.997, lo=0.986, hi=1.010, n=36, ok=True),
-    Noise(system="opdai", case="bag-inference", clock="cpu", ratio=1.031, lo=0.992, hi=1.072, n=90, ok=False),
-    Noise(system="opdai", case="ranking", clock="wall", ratio=0.98, lo=0.91, hi=1.05, n=9, ok=True),
+    Noise(system="opdai", case="swing-cost", clock="cpu", ratio=1.0016, lo=0.9941, hi=1.0093, n=8, ok=True),
+    Noise(system="opdai", case="growth", clock="cpu", ratio=0.997, lo=0.986, hi=1.010, n=5, ok=True),
+    Noise(
+        system="opdai",
+        case="bag-inference",
+        clock="cpu",
+        ratio=1.031,
+        lo=0.992,
+        hi=1.072,
+        n=8,
+        ok=False,
+        detail="A/A too wide: 1.031 [0.992, 1.072]; about 12 processes needed",
+    ),
+    Noise(system="opdai", case="ranking", clock="wall", ratio=0.98, lo=0.91, hi=1.05, n=5, ok=True),
+]
+COVERAGE = [
+    Row(
+        group="times",
+        cell="8 processes × 6 rounds, offsets .04, log-normal",
+        what="coverage",
+        share=0.951,
+        two_se=0.0043,
+        draws=10_000,
+        required=(0.93, 0.985),
+    ),
+    Row(
+        group="known limits",
+        cell="8 processes × 6 rounds, offsets with two modes",
+        what="coverage",
+        share=0.902,
+        two_se=0.0059,
+        draws=10_000,
+    ),
 ]
 FAILURES = [
     FailureRow(
@@ -231,6 +261,8 @@ def sample() -> Report:
             "Uncommitted changes: the records of blockllm/cluster were made from a dirty tree.",
         ],
         release=release(),
+        chance=Chance(judged=7, tested=6, left_out=1, expected_wrong=0.3, significant=5, survive=4),
+        coverage=COVERAGE,
         vanished=["claim opdai/O10", "figure opdai: submission time"],
     )
 
@@ -246,6 +278,8 @@ def small() -> Report:
         failures=[],
         figures=FIGURES[:1],
         notes=[],
+        chance=None,
+        coverage=[],
         release=None,
         vanished=[],
     )

@@ -84,6 +84,10 @@ DECLARED: dict[str, tuple[Callable[[Case], Case], str]] = {
         lambda case: replace(case, profiles={"tiny": At(set={"usrs": 1})}),
         "sets usrs, a field that no case of toysys has",
     ),
+    "simulated as measured": (
+        lambda case: replace(case, metrics=(replace(case.metrics[0], kind="virtual-time"),)),
+        "says measured of accuracy, which a simulator computes",
+    ),
     "value of profile": (
         lambda case: replace(case, profiles={"tiny": At(set={"users": "many"})}),
         "users of case toysys/prediction cannot be 'many'",
@@ -139,7 +143,7 @@ def test_counts_of_different_length_are_found() -> None:
 
 
 def test_a_metric_of_time_need_not_repeat() -> None:
-    case = replace(prediction(), metrics=(Metric("s", "s", "lower", "time"),))
+    case = replace(prediction(), metrics=(Metric("s", "s", "lower", "time"),), times_itself=True)
     values = iter(range(1, 1000))
     timed = replace(case, prepare=lambda arm, data, seed: lambda: {"s": float(next(values))})
     assert check_case(registry(), timed) == []

@@ -117,12 +117,23 @@ def test_twin_is_of_the_strawman_or_of_the_first_arm_where_there_is_none() -> No
     assert timed(arms=(TUNED, FAST)).twin_of == "tuned"
 
 
-def test_no_twin_without_a_second_arm_without_time_and_where_arms_time_themselves() -> None:
-    assert timed(arms=(SLOW,)).twin_of == ""
+def test_a_twin_runs_whatever_the_number_of_arms_and_none_without_a_time() -> None:
+    assert timed(arms=(SLOW,)).twin_of == "slow"
     assert measure(case_of(giving(score=[1.0]), SCORE), None, 1, 2).twin_of == ""
-    own = measure(case_of(giving(CPU=0.5), CPU), None, 1, 2, clock=FakeClock())
-    assert own.twin_of == ""
-    assert own.samples["CPU"]["fast"] == [0.5, 0.5]
+
+
+def test_a_case_that_times_itself_has_a_twin_that_does_so_too() -> None:
+    own = case_of(giving(CPU=0.5), CPU, times_itself=True)
+    measured = measure(own, None, 1, 2, clock=FakeClock())
+    assert measured.twin_of == "slow"
+    assert measured.samples["CPU"]["fast"] == measured.samples["CPU"][TWIN] == [0.5, 0.5]
+
+
+def test_a_time_of_its_own_is_refused_where_the_case_does_not_say_so() -> None:
+    with pytest.raises(
+        UserError, match="returned a CPU of its own; a case that times itself declares times_itself"
+    ):
+        measure(case_of(giving(CPU=0.5), CPU), None, 1, 2, clock=FakeClock())
 
 
 def test_a_single_round_is_a_cost_and_runs_each_arm_once() -> None:

@@ -48,6 +48,10 @@ AGREEMENT = Metric("likeliest token the same", "%", better="higher", kind="count
 KL = Metric("KL", "nat", better="lower", kind="count", exact=False)
 
 
+FIVE = tuple(range(5))
+"""Processes of a timed case: fewer say nothing of how processes differ."""
+
+
 def profiles(
     rounds: int = 1, seeds: tuple[int, ...] = (0,), smoke: dict[str, Any] | None = None
 ) -> dict[str, At]:
@@ -96,6 +100,7 @@ def zoo_dedup(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]
     metrics=(*FETCHES, INSERT, *OF_LIMIT, FSYNC, *READINGS),
     profiles=profiles(10, smoke=QUICK) | {"asv": At(seeds=(0,), **QUICK, evidence="scaled")},
     isolated=True,
+    times_itself=True,
     tags=("tracked", "partial"),
 )
 def zoo_speed(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]:
@@ -115,7 +120,7 @@ def zoo_speed(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]
         Arm("chain of blocks, tiles", "ablation", Decoded(how="chain, tiles")),
     ),
     metrics=(CPU,),
-    profiles=profiles(100, (0, 1, 2), smoke={"rounds": 20})
+    profiles=profiles(30, FIVE, smoke={"seeds": FIVE[:3], "rounds": 20})
     | {"asv": At(seeds=(0, 1, 2), rounds=20, set=MICRO, evidence="scaled")},
     tags=("tracked", "partial"),
 )
@@ -134,7 +139,7 @@ def chain_time(arm: Arm, data: Any, seed: int) -> Callable[[], None]:
         Arm("shared blocks, one batch", "reference", Decoded(how="chain", tenants=20)),
     ),
     metrics=(CPU,),
-    profiles=profiles(10, (0, 1, 2), smoke={}),
+    profiles=profiles(6, FIVE, smoke={"seeds": FIVE[:3], "rounds": 10}),
     tags=("tracked", "partial"),
 )
 def batching(arm: Arm, data: Any, seed: int) -> Callable[[], None]:

@@ -47,6 +47,7 @@ FULL = Cell(serving=BLOCKLLM_TUNED, workload="w1", load=1.0)
         "full": At(seeds=tuple(range(5))),
     },
     isolated=True,
+    times_itself=True,
     tags=("tracked", "partial"),
 )
 def simulator_speed(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]:
@@ -77,6 +78,7 @@ def simulator_speed(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, ob
         "full": At(seeds=(0, 1, 2)),
     },
     isolated=True,
+    times_itself=True,
     axis="requests",
     tags=("partial",),
 )

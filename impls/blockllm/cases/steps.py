@@ -13,7 +13,7 @@ from remeasure.datasets.azure_llm_2023.loader import Request as Azure
 
 from ..questions import Cell, Decoded, Dispatched, Placed
 from ..tuned import BLOCKLLM_TUNED
-from .models import CPU, MICRO, TENANTS
+from .models import CPU, FIVE, MICRO, TENANTS
 
 DECISIONS = Metric("CPU of 1,000 decisions", "ms", better="lower", kind="time", per="round")
 SEARCH = Metric("CPU of a placement", "ms", better="lower", kind="time", per="round")
@@ -28,8 +28,8 @@ def profiles(tiny: dict[str, Any], rounds: int) -> dict[str, At]:
         "tiny": At(seeds=(0,), rounds=2, set={"cell.minutes": 0.1, **tiny}, evidence="scaled"),
         "asv": At(seeds=(0,), rounds=rounds),
         "smoke": At(seeds=(0, 1, 2), rounds=rounds),
-        "standard": At(seeds=(0, 1, 2), rounds=2 * rounds),
-        "full": At(seeds=(0, 1, 2), rounds=4 * rounds),
+        "standard": At(seeds=FIVE, rounds=2 * rounds),
+        "full": At(seeds=FIVE, rounds=4 * rounds),
     }
 
 

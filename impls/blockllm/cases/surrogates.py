@@ -9,7 +9,7 @@ from remeasure.contracts import Arm, At, Metric, case
 from remeasure.datasets.tinyshakespeare.loader import Request as Plays
 
 from ..questions import Pruned, Speculated, Stepped
-from .models import MICRO, TENANTS
+from .models import FIVE, MICRO, TENANTS
 from .study import AGREE, KL, profiles
 
 COSINE = Metric("cosine of outputs", "", better="higher", kind="quality", per="document")
@@ -64,8 +64,8 @@ def surrogates(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]
     profiles={
         "tiny": At(seeds=(0,), rounds=2, set=MICRO, evidence="scaled"),
         "smoke": At(seeds=(0,), rounds=10),
-        "standard": At(seeds=(0, 1, 2), rounds=30),
-        "full": At(seeds=(0, 1, 2), rounds=100),
+        "standard": At(seeds=FIVE, rounds=20),
+        "full": At(seeds=FIVE, rounds=60),
     },
     tags=("partial",),
 )

@@ -15,7 +15,7 @@ from ..execute.tolerance import tolerate
 from ..family import Same, Which
 from ..groups import Place
 from ..study.surrogates import prune, standing_in
-from .study import by_tenant
+from .study import by_tenant, documents
 from .surrogates import base_chain, calibrated
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ def speculated(config: Speculated, data: Any) -> Callable[[], dict[str, object]]
         with torch.inference_mode():
             decode = way(config, chain, data)
             rows = [decode(prompt) for prompt in prompts]
-        return {name: [row[name] for row in rows] for name in rows[0]}
+        # A prompt is the beginning of one document, whose name it bears.
+        return documents(of) | {name: [row[name] for row in rows] for name in rows[0]}
 
     return run
 

@@ -15,7 +15,7 @@ from ..study.ridge import Halves
 from ..study.stitching import Cut, Stitched, fit, judge, moments
 from ..study.text import Floats, Text, joined
 from ..zoo.assemble import chain_of
-from .study import by_tenant, change, mixed
+from .study import by_tenant, change, documents, mixed
 
 if TYPE_CHECKING:
     from ..questions import Stitched as Config
@@ -38,7 +38,9 @@ def stitched(config: Config, data: Any) -> Callable[[], dict[str, object]]:
             made = learn(made, first, second, text, epochs=config.epochs, batch=BATCH)
         # In SmolLM2 the first tokens' norms are all that a plain mean would be about.
         own, rows = judge(first, second, [made], test, "norm")
-        return _means(first, second, own, rows) | {
+        return {
+            **documents(of),
+            **_means(first, second, own, rows),
             "parameters": made.parameters / 1000,
             "extras": {"by cut": [_row(one) for one in rows]},
         }

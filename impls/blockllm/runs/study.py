@@ -31,6 +31,20 @@ def mixed(config: LlamaConfig, data: Any, part: Part, length: int, most: int) ->
     return joined(list(by_tenant(config, data, part, length, max(2, most // len(tenants))).values()))
 
 
+def documents(of: Mapping[str, Text]) -> dict[str, object]:
+    """For a round to return: ids of the documents of all tenants, one tenant after the other, and whose they are.
+
+    Tenants are clusters: a tenant's documents are of one kind and language, and judged with that tenant's models where
+    there are any, so they say less of other texts than as many documents of different tenants would.
+    """
+    whose = [tenant for tenant, text in of.items() for _ in range(text.documents)]
+    numbers = [number for text in of.values() for number in range(text.documents)]
+    return {
+        "units": [f"{tenant} {number}" for tenant, number in zip(whose, numbers, strict=True)],
+        "clusters": whose,
+    }
+
+
 def change(own: Floats, other: Floats) -> Floats:
     """Change of perplexity in percent, by document, from surprises in nats a token."""
     return 100 * np.expm1(other - own)

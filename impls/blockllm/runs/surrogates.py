@@ -19,7 +19,7 @@ from ..study.standing import fidelity, work
 from ..study.surrogates import OUTPUT, Calibration, calibrate, prune, standing_in
 from ..study.text import joined
 from ..zoo.assemble import chain_of
-from .study import by_tenant, mixed
+from .study import by_tenant, documents, mixed
 
 if TYPE_CHECKING:
     from ..questions import Pruned, Stepped
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 def judged(config: Pruned, data: Any) -> Callable[[], dict[str, object]]:
     """What is returned prunes a half of each layer, one at a time; means over the layers, by document."""
     chain = base_chain(config.model, Same(data))
-    test = joined(list(by_tenant(chain.config, data, "test", config.length, config.test).values()))
+    of = by_tenant(chain.config, data, "test", config.length, config.test)
+    test = joined(list(of.values()))
     places = tuple(Place(config.half, layer) for layer in config.layers)
 
     def run() -> dict[str, object]:
@@ -41,6 +42,7 @@ def judged(config: Pruned, data: Any) -> Callable[[], dict[str, object]]:
             for (place, _), far in zip(made, apart, strict=True)
         }
         return {
+            **documents(of),
             "cosine of outputs": np.mean([one.cosine for one in near], axis=0),
             "cosine of what is added": np.mean([one.added for one in near], axis=0),
             "relative error": 100 * np.mean([one.error for one in near], axis=0),

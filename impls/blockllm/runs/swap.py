@@ -25,7 +25,7 @@ from ..study.joint import AGREE, KL, jointly, worst_together
 from ..study.states import same
 from ..study.swaps import Study, study
 from ..study.text import Floats
-from .study import by_tenant, mixed, over_chains
+from .study import by_tenant, documents, mixed, over_chains
 
 if TYPE_CHECKING:
     from ..questions import Swapped
@@ -82,6 +82,7 @@ def swapped(config: Swapped, data: Any) -> Callable[[], dict[str, object]]:
         judged, more = _RULES[config.rule](found, config)
         texts = {tenant_of(name, list(data.texts)): text for name, text in found.texts[1].items()}
         return {
+            **documents(texts),
             **over_chains(judged.apart, found.own, list(found.chains), texts),
             "KL, worst chain": max((float(one.kl.mean()) for one in judged.apart.values()), default=0.0),
             "agreement, worst chain": 100

@@ -100,6 +100,7 @@ def modelled_case(
 ) -> Any:
     """A case whose rounds are a function `module.name` of `runs/`, called with the arm's configuration."""
     module, function = run.split(".")
+    tags = ("modelled", "partial", *options.pop("tags", ()))
 
     def prepare(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]:
         from ..runs import device, hours, shared_cache
@@ -118,7 +119,7 @@ def modelled_case(
         metrics=tuple(metrics),
         profiles=options.pop("profiles", profiles()),
         timeout_s=2 * 3600,
-        tags=("modelled", "partial"),
+        tags=tags,
         **options,
     )(prepare)
 
@@ -243,6 +244,7 @@ device_fit = modelled_case(
     + [Arm("Strawman, best law of size, told the bars", "ablation", Fit("Strawman", "told"))],
     (ERROR,),
     "device.misfit",
+    tags=("deterministic",),
 )
 device_survival = modelled_case(
     "device-survival",
@@ -397,6 +399,7 @@ def simulator_case(name: str, question: str, arms: Sequence[Arm], at: dict[str, 
         metrics=(CPU, RATE, GROWN),
         profiles={"tiny": At(seeds=(0,), set={"requests": 20}, evidence="scaled"), **at},
         isolated=True,
+        times_itself=True,
         tags=("partial",),
     )(prepare)
 

@@ -37,6 +37,8 @@ MICRO = {
 SMALL = {"run.model": "small", "model": "small"}
 PROMPTS = Request(split="test")
 SEEDS = (0, 1, 2)
+FIVE, EIGHT = tuple(range(5)), tuple(range(8))
+"""Processes of a timed case, and of one that a claim compares."""
 
 
 def serving(system: System, tokens: int = 128, **changes: Any) -> HostPrefill:
@@ -55,13 +57,15 @@ def variant(**fields: Any) -> System:
     return replace(PIPELINE, **fields)
 
 
-def profiles(rounds: int, /, **smoke: Any) -> dict[str, At]:
-    """Rounds a block of `standard`; `smoke` serves a smaller model, and the tiny model of tests runs unprotected."""
+def profiles(rounds: int, compared: str = "", /, **smoke: Any) -> dict[str, At]:
+    """Rounds a block of `standard`, and the metric that a claim compares; `smoke` serves a smaller model, and the tiny
+    model of tests runs unprotected."""
+    seeds, precision = (EIGHT, {compared: 0.1}) if compared else (FIVE, {})
     return {
         "tiny": At(seeds=(0,), rounds=2, set=MICRO, evidence="scaled"),
-        "smoke": At(**{"seeds": SEEDS, "rounds": rounds, "set": SMALL, "evidence": "scaled", **smoke}),
-        "standard": At(seeds=SEEDS, rounds=rounds),
-        "full": At(seeds=SEEDS, rounds=2 * rounds),
+        "smoke": At(**{"seeds": SEEDS, "rounds": 10, "set": SMALL, "evidence": "scaled", **smoke}),
+        "standard": At(seeds=seeds, rounds=rounds, precision=precision),
+        "full": At(seeds=seeds, rounds=2 * rounds, precision=precision),
     }
 
 
@@ -109,7 +113,7 @@ def over_prompts(name: str, role: Any, at: Callable[[int], HostPrefill], tried: 
         *over_prompts("FlexServe", "reference", lambda tokens: tuned("pipeline", tokens), "pipeline"),
     ),
     metrics=PREFILL,
-    profiles=profiles(10, arms=("sequential", "sequential, tuned", "FlexServe"))
+    profiles=profiles(6, TTFT.name, arms=("sequential", "sequential, tuned", "FlexServe"))
     | {
         "asv": At(
             seeds=SEEDS,
@@ -141,7 +145,7 @@ def host_ttft(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]
         ),
     ),
     metrics=PREFILL,
-    profiles=profiles(10, seeds=(0,), rounds=3),
+    profiles=profiles(6, seeds=(0,), rounds=3),
     fresh=True,
     tags=("partial",),
 )
@@ -169,7 +173,7 @@ def host_security(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, obje
         ),
     ),
     metrics=PREFILL,
-    profiles={name: at for name, at in profiles(5).items() if name != "smoke"},
+    profiles={name: at for name, at in profiles(6).items() if name != "smoke"},
     fresh=True,
     tags=("partial",),
 )
@@ -247,7 +251,7 @@ def host_equality(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, obje
         Arm("streaming, secret pages", "reference", Decryption("secret", "streaming")),
     ),
     metrics=(CPU,),
-    profiles=profiles(10, seeds=(0,), rounds=10)
+    profiles=profiles(10, CPU.name, seeds=(0,))
     | {"asv": At(seeds=SEEDS, rounds=10, set={"model": "small", "into": "heap"}, evidence="scaled")},
     fresh=True,
     tags=("tracked", "partial"),
@@ -296,6 +300,7 @@ def attack(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]:
         "full": At(seeds=SEEDS),
     },
     isolated=True,
+    times_itself=True,
     tags=("partial",),
 )
 def host_reclaim(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]:

@@ -169,8 +169,14 @@ def misfit(config: Fit, workloads: Workloads, seed: int) -> dict[str, object]:
     from ..sim.fit import left_out
     from ..sim.yardsticks import size_law_told, size_rule
 
-    rows = {"model": left_out, "size": size_rule, "told": size_law_told}[config.by](read())
-    return {"absolute error": [100 * abs(row.relative) for row in rows if row.system == config.system]}
+    found = {"model": left_out, "size": size_rule, "told": size_law_told}[config.by](read())
+    rows = [row for row in found if row.system == config.system]
+    return {
+        "absolute error": [100 * abs(row.relative) for row in rows],
+        "units": [f"{row.model}, {row.x:g} tokens" for row in rows],
+        # All bars of a model are told by the same other models, so they are missed together.
+        "clusters": [row.model for row in rows],
+    }
 
 
 def region(config: Region, workloads: Workloads, seed: int) -> dict[str, object]:

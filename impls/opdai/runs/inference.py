@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from remeasure.datasets.xmrec.loader import XmrecData
 
 from ..bag import Bag
-from ..config import Inference
+from ..config import Inference, TwoStage
 from ..features import Workbench, first_stage
 from ..ranker import fold_models, predict, user_folds
 
@@ -19,14 +21,7 @@ TOLERANCE = 1e-12
 
 def prepared(config: Inference, data: XmrecData) -> Callable[[], None]:
     """Train the bag, check that both forms agree on the scored lists; what it returns scores them once more."""
-    stage = first_stage(Workbench(data, config.system.tables), config.system)
-    listed = np.arange(len(stage.rows.features))
-    rows = stage.rows.of(listed[: config.trained_on])
-    folds = user_folds(len(rows.features), config.system.folds, 0)
-    boosters = [model for _, model in fold_models(rows, config.system.trees, folds, 0)]
-    scored = stage.rows.of(listed[: config.users]).features
-    flat = scored.reshape(-1, scored.shape[-1])
-    bag = Bag.of(boosters)
+    boosters, bag, flat = _trained(config.system, config.trained_on, config.users, data)
 
     def lightgbm() -> np.ndarray:
         return np.asarray(np.mean([predict(model, flat) for model in boosters], axis=0))
@@ -42,3 +37,17 @@ def prepared(config: Inference, data: XmrecData) -> Callable[[], None]:
             bag.predict(flat)
 
     return run
+
+
+@lru_cache(maxsize=1)
+def _trained(
+    system: TwoStage, trained_on: int, users: int, data: XmrecData
+) -> tuple[list[Any], Bag, np.ndarray]:
+    """The block's bag as LightGBM's models and as tables, and rows to be scored; all arms walk the same trees."""
+    stage = first_stage(Workbench(data, system.tables), system)
+    listed = np.arange(len(stage.rows.features))
+    rows = stage.rows.of(listed[:trained_on])
+    folds = user_folds(len(rows.features), system.folds, 0)
+    boosters = [model for _, model in fold_models(rows, system.trees, folds, 0)]
+    scored = stage.rows.of(listed[:users]).features
+    return boosters, Bag.of(boosters), scored.reshape(-1, scored.shape[-1])

@@ -100,6 +100,7 @@ def _case(case: Case) -> dict[str, Any]:
                 "rounds": at.rounds,
                 "set": dict(at.set),
                 "evidence": at.evidence,
+                **({"precision": dict(at.precision)} if at.precision else {}),
             }
             for profile, at in case.profiles.items()
         },

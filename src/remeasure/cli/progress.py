@@ -72,12 +72,15 @@ class Lines:
     def waiting(self, sentence: str) -> None:
         console.note(sentence)
 
+    def added(self, planned: Sequence[Planned]) -> None:
+        self.total += len(planned)
+
 
 class Bars:
     """A bar for the run, and one for each block that is running."""
 
     def __init__(self, bars: RichProgress, estimate: Estimate, total: int) -> None:
-        self.bars, self.estimate, self.failed = bars, estimate, 0
+        self.bars, self.estimate, self.failed, self.total = bars, estimate, 0, total
         self.run = bars.add_task("blocks", total=total, left=self._left())
         self.tasks: dict[str, TaskID] = {}
 
@@ -100,6 +103,11 @@ class Bars:
 
     def waiting(self, sentence: str) -> None:
         self.bars.console.print(sentence)
+
+    def added(self, planned: Sequence[Planned]) -> None:
+        self.total += len(planned)
+        self.estimate.open |= {item.block.key: item for item in planned}
+        self.bars.update(self.run, total=self.total, left=self._left())
 
     def _left(self) -> str:
         left = self.estimate.left()

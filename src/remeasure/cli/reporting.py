@@ -21,32 +21,21 @@ def build(
 ) -> Report:
     """Judge what is finished of the planned blocks; of a case with none, what older code gave.
 
-    Seeds that were measured beyond the profile's, by the same code in the same environment on the same data, count
-    as well: that is how an interval is made narrower.
+    Other seeds that were measured enter only where they were named, or the case's precision asked for them: which
+    seeds count may not depend on what they gave.
     """
     keys = {item.block.key for item in planned}
     records = [store.read(key) for key in sorted(keys) if store.has(key)]
-    alike = set(map(_origin, records))
     have = {(record.system, record.case) for record in records}
     lack = {(item.block.system, item.block.case) for item in planned} - have
     own = _own_hashes(planned)
     records += [
         record
         for record in store.read_all(selected.profile)
-        if (
-            (record.system, record.case) in lack
-            and (own is None or (record.data and record.data.sha256 in own))
-        )
-        or (selected.seeds is None and record.key not in keys and _origin(record) in alike)
+        if (record.system, record.case) in lack
+        and (own is None or (record.data and record.data.sha256 in own))
     ]
     return judge(selected, records, store, where, releasing=releasing)
-
-
-def _origin(record: Record) -> tuple[str, ...]:
-    """What two records must share to be samples of the same thing, their seed apart."""
-    made = record.provenance
-    data = record.data.sha256 if record.data else ""
-    return record.system, record.case, made.fingerprint, made.environment, data, str(record.overrides)
 
 
 def _own_hashes(planned: Sequence[Planned]) -> set[str] | None:

@@ -13,7 +13,7 @@ from .progress import shown
 from .selected import Selection, selecting
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ..declared.registry import Registry
     from ..judging.judged import Report
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ..records.store import Store
     from ..running.blocks import Planned
     from ..running.runner import Outcome
+
+    More = Callable[[Sequence[Planned]], Sequence[Planned]]
 
 
 @selecting
@@ -52,8 +54,8 @@ def run(
     found, store = registry(), Store(where.results)
     planned = selected.plan(found, store)
     _read_own(selected, planned, found)
-    ended, outcome = _measure(planned, store, limit)
-    report = reporting.build(selected, planned, store, where)
+    ended, outcome = _measure(planned, store, limit, _more(selected, found, store))
+    report = reporting.build(selected, outcome.planned, store, where)
     page = reporting.write(report, where)
     _say(report, outcome, page, json)
     raise typer.Exit(_code(outcome, ended, report, words))
@@ -80,7 +82,17 @@ def _read_own(selected: Selection, planned: Sequence[Planned], found: Registry) 
         console.note(left_out)
 
 
-def _measure(planned: Sequence[Planned], store: Store, limit: Limit) -> tuple[list[Record], Outcome]:
+def _more(selected: Selection, found: Registry, store: Store) -> More | None:
+    """What follows where judging finds an interval too wide; seeds that were named are all there are."""
+    from ..judging.precision import narrow_enough
+    from ..running.precision import further
+
+    return further(found, store, narrow_enough(found)) if selected.seeds is None else None
+
+
+def _measure(
+    planned: Sequence[Planned], store: Store, limit: Limit, more: More | None
+) -> tuple[list[Record], Outcome]:
     """Measure what is planned and not finished; every block's record is kept as soon as it ends."""
     from ..running.executors.local import LocalExecutor
     from ..running.runner import run
@@ -96,6 +108,7 @@ def _measure(planned: Sequence[Planned], store: Store, limit: Limit) -> tuple[li
                 progress=progress,
                 budget_s=limit.budget_s,
                 on_record=ended.append,
+                more=more,
             )
     except KeyboardInterrupt:
         raise typer.Exit(_interrupted(planned, store)) from None

@@ -18,6 +18,9 @@ def check_claims(claims: Claims, cases: Mapping[str, Case], path: Path) -> None:
     for claim in claims.claim:
         if problem := claim_problem(claim, cases):
             raise UserError(f"{place(path, claim.id)}: claim {claim.id} {problem}.")
+    for case in cases.values():
+        if problem := _precision_problem(case, claims):
+            raise UserError(f"case {case.id} {problem}.")
     for figure in claims.figure:
         if problem := _figure_problem(figure, cases):
             raise UserError(f"{place(path, figure.name, key='name')}: figure {figure.name} {problem}.")
@@ -43,6 +46,24 @@ def claim_problem(claim: Claim, cases: Mapping[str, Case]) -> str:
             return "needs a treatment"
         if claim.kind == "ordering" and len(claim.order) < 2:
             return "needs an order of at least two arms"
+        metric = cases[claim.case].metric(claim.metric)
+        if metric.kind == "virtual-time" and claim.testability == "measured":
+            return f"is measured, but {metric.name} is computed by a simulator; say modelled"
+        if claim.kind == "value" and metric.judges_units and not claim.over:
+            return f'is a value over {metric.per}s; say over = "units" or over = "seeds"'
+    return ""
+
+
+def _precision_problem(case: Case, claims: Claims) -> str:
+    """A precision that nothing asks for would only cost time."""
+    compared = {case.metric(claim.metric).name for claim in claims.claim if claim.case == case.name}
+    known = {metric.name for metric in case.metrics}
+    for profile, at in case.profiles.items():
+        for name in at.precision:
+            if name not in known:
+                return f"wants a precision of {name} in profile {profile}, which is no metric of it"
+            if name not in compared:
+                return f"wants a precision of {name} in profile {profile}, which no claim compares"
     return ""
 
 

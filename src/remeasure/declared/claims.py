@@ -36,6 +36,9 @@ class Claim(Struct, frozen=True):
     tolerance: float | None = None
     """ratio: factor (default 1.25); value: absolute."""
     tolerance_changed_because: str = ""
+    over: Literal["", "units", "seeds"] = ""
+    """value over judged units: `units` (users, documents: a sample of a population) or `seeds` (the published test set
+    itself, so that only training seeds are random)."""
     smallest: float = 0.005
     """difference: the smallest that matters."""
     margin: float | None = None
@@ -125,6 +128,10 @@ def _check(claim: Claim, path: Path) -> None:
         problem = "is a property but names no `test`"
     elif claim.kind in ("ratio", "value") and claim.value is None:
         problem = f"is of kind {claim.kind} but claims no `value`"
+    elif claim.kind == "ratio" and claim.value is not None and claim.value <= 0:
+        problem = f"claims a ratio of {claim.value:g}, and a ratio is above 0"
+    elif claim.kind == "ratio" and claim.tolerance is not None and claim.tolerance <= 1:
+        problem = f"has a tolerance of {claim.tolerance:g}, and that of a ratio is a factor above 1"
     elif claim.kind == "bound" and claim.margin is None and claim.testability != "not-testable":
         problem = "is a bound but states no `margin`"
     if problem:

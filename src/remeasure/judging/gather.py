@@ -8,14 +8,18 @@ from typing import Any
 
 import msgspec
 
+from ..contracts import Case
 from ..declared.registry import Registry, System
 from ..records.provenance import fingerprint as code_fingerprint
 from ..records.record import Environment, Record
+from .coverage_table import read_table
 from .judged import CaseSummary, FigureRow, Noise, Report, SystemRow
+from .multiplicity import chance
 from .notes import notes
 from .one_claim import Context, judge_claim
+from .precision import too_wide
 from .run_cost import run_figures
-from .selection import NOTHING, Fingerprint, Selection, choose
+from .selection import NOTHING, Chosen, Fingerprint, Selection, choose
 from .summary import case_summaries, failure_rows, figure_row, noise_rows, one
 from .vanished import vanished
 
@@ -56,7 +60,8 @@ def build_report(
         wanted,
         fingerprint or (lambda system, case: _fingerprint(registry, system, case)),
     )
-    context = Context(profile, chosen, environments, releasing)
+    beyond = {(case.system, case.name): _beyond(case, profile, wanted, chosen) for case in cases}
+    context = Context(profile, chosen, environments, releasing, beyond)
     claims = [
         judge_claim(system, claim, context)
         for system in systems
@@ -93,8 +98,10 @@ def build_report(
         noise=controls,
         failures=failure_rows(used),
         figures=figures,
-        notes=notes(chosen, cases, profile),
+        notes=notes(chosen, cases, profile, _too_wide(registry, cases, chosen, profile), beyond),
         release=None if release is None else dict(release),
+        chance=chance(claims),
+        coverage=read_table(),
         vanished=[] if release is None or wanted.partial else vanished(release, claims, figures, names),
     )
 
@@ -103,10 +110,33 @@ def _figures(system: System, context: Context) -> list[FigureRow]:
     rows = []
     for figure in system.claims.figure:
         blocks = context.chosen.blocks.get((system.name, figure.case), NOTHING)
-        row = figure_row(system.name, figure, blocks, context.environments) if blocks.ok else None
+        case = system.cases[figure.case]
+        row = figure_row(system.name, figure, case, blocks, context.environments) if blocks.ok else None
         if row:
             rows.append(row)
     return rows
+
+
+def _too_wide(
+    registry: Registry, cases: Iterable[Case], chosen: Chosen, profile: str
+) -> dict[str, list[str]]:
+    """Case → what is wider than it wants in this profile, of the cases that want anything."""
+    found = {}
+    for case in cases:
+        ok = chosen.blocks.get((case.system, case.name), NOTHING).ok
+        if ok and profile in case.profiles and case.profiles[profile].precision:
+            claims = registry.systems[case.system].claims.claim
+            found[case.id] = list(too_wide(case, claims, ok, profile))
+    return found
+
+
+def _beyond(case: Case, profile: str, wanted: Selection, chosen: Chosen) -> str:
+    """Which way seeds that the profile does not name came in; empty where there are none."""
+    named = set(case.profiles[profile].seeds) if profile in case.profiles else set()
+    blocks = chosen.blocks.get((case.system, case.name), NOTHING)
+    if all(record.seed in named for record in blocks.all):
+        return ""
+    return "--seed" if wanted.seeds is not None else "precision"
 
 
 def _system_row(system: System, records: Sequence[Record]) -> SystemRow:

@@ -5,6 +5,7 @@ Guards come before every verdict: a number that fails one is shown, and its word
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,13 +15,15 @@ import numpy as np
 from ..records.provenance import RUNTIME_PACKAGES, UNKNOWN
 from ..records.record import Environment, MetricRecord, Record
 from ..running.measure import PER_SECOND
+from .allowed import BIAS_ALLOWED, WIDTH_ALLOWED
+from .intervals import Interval, Part, half_width
 from .judged import GuardResult
 from .samples import Samples
 
-MIN_PAIRS = 30
-MIN_PROCESSES = 3
 SHORTEST_S = 1e-3
-NOISE_ALLOWED: Mapping[str, float] = {"cpu": 0.05, "wall": 0.12}
+NARROWER = 0.90
+MOST_PROCESSES = 1000
+"""Nobody would measure more to narrow a control."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Subject:
     """Failed blocks of the same case and profile."""
     environments: Mapping[str, Environment] = field(default_factory=dict)
     releasing: bool = False
+    deterministic: bool = False
+    """The case gives the same numbers with every seed."""
 
     @property
     def meta(self) -> MetricRecord:
@@ -45,11 +50,11 @@ class Subject:
 
     @property
     def samples(self) -> Samples:
-        return Samples(self.records, self.metric)
+        return Samples(self.records, self.metric, self.deterministic)
 
     @property
-    def timed_pairs(self) -> bool:
-        return self.meta.kind == "time" and len(self.arms) > 1
+    def timed(self) -> bool:
+        return self.meta.kind == "time"
 
 
 Guard = Callable[[Subject], GuardResult | None]
@@ -103,49 +108,63 @@ def same_code(subject: Subject) -> GuardResult:
 
 
 def noise(subject: Subject) -> GuardResult | None:
-    """An arm against itself shows no difference."""
-    if not subject.timed_pairs:
+    """An arm against itself shows no difference, and shows it sharply enough."""
+    if not subject.timed:
         return None
     try:
         interval = subject.samples.noise()
     except ValueError as error:
         return _refused("A/A control", str(error))
     if interval is None:
-        return _passed("A/A control", "no twin: the arms time themselves")
-    clock = subject.meta.clock
-    measured = f"{interval.estimate:.3f} [{interval.lo:.3f}, {interval.hi:.3f}]"
-    detail = f"{measured}, allowed 1 ± {NOISE_ALLOWED[clock]:g}"
-    return _result("A/A control", noise_allowed(interval.lo, interval.hi, clock), detail)
+        return _refused(
+            "A/A control", "no twin of the strawman ran: a single round, or a single arm, has no control"
+        )
+    return control(interval, subject.meta.clock)
 
 
-def noise_allowed(lo: float, hi: float, clock: str) -> bool:
-    """Whether an A/A interval lies within what its clock is allowed."""
-    allowed = NOISE_ALLOWED[clock]
-    return 1 - allowed <= lo and hi <= 1 + allowed
+def control(interval: Interval, clock: str) -> GuardResult:
+    """What an A/A interval allows; one process has none, and its word is held back for that reason already."""
+    measured = f"{interval.estimate:.3f}"
+    if interval.kind == "none":
+        return _passed("A/A control", f"{measured}, one process")
+    measured += f" [{interval.lo:.3f}, {interval.hi:.3f}]"
+    bias, width = BIAS_ALLOWED[clock], WIDTH_ALLOWED[clock]
+    if interval.lo > 1 + bias or interval.hi < 1 - bias:
+        return _refused("A/A control", f"A/A biased: {measured} lies outside 1 ± {bias:g}")
+    low, high = interval.at(NARROWER)
+    if low < 1 - width or high > 1 + width:
+        detail = f"A/A too wide: {measured}, its 90 % interval must be within 1 ± {width:g}"
+        return _refused(
+            "A/A control", f"{detail}; about {needed_processes(interval, width)} processes needed"
+        )
+    return _passed("A/A control", f"{measured}, within 1 ± {width:g} and not outside 1 ± {bias:g}")
 
 
-def enough_samples(subject: Subject) -> GuardResult | None:
-    """Timed pairs: at least 30 of them, in at least 3 processes, each sample at least 1 ms."""
-    if not subject.timed_pairs:
+def needed_processes(interval: Interval, width: float) -> int:
+    """How many processes that differ as these do would make a 90 % interval within 1 ± width around 1."""
+    spread = math.sqrt(interval.parts[0].variance * interval.n)
+    allowed = math.log1p(width)
+    for count in range(max(2, interval.n), MOST_PROCESSES):
+        if half_width((Part(spread**2 / count, count - 1),), NARROWER) <= allowed:
+            return count
+    return MOST_PROCESSES
+
+
+def long_enough(subject: Subject) -> GuardResult | None:
+    """Of times: each sample takes at least 1 ms."""
+    if not subject.timed:
         return None
-    blocks = subject.samples.of(subject.arms[0])
-    pairs = sum(block.size for block in blocks)
-    problems = []
-    if pairs < MIN_PAIRS:
-        problems.append(f"{pairs} pairs, {MIN_PAIRS} needed")
-    if len(blocks) < MIN_PROCESSES:
-        problems.append(f"{len(blocks)} processes, {MIN_PROCESSES} needed")
+    blocks = [block for arm in subject.arms for block in subject.samples.of(arm)]
+    detail, ok = f"{len(subject.records)} processes", True
     # Of a number per call or per token the timer saw many at once, so only plain durations are looked at.
     per_second = PER_SECOND.get(subject.meta.unit)
-    if per_second:
-        timed = [block.min() for arm in subject.arms for block in subject.samples.of(arm)]
-        shortest = min(timed, default=0.0) / per_second
-        if shortest < SHORTEST_S:
-            problems.append(f"the shortest sample takes {shortest * 1e3:.2g} ms, 1 ms needed")
-    detail = "; ".join(problems) or f"{pairs} pairs in {len(blocks)} processes"
+    if per_second and blocks:
+        shortest = min(block.min() for block in blocks) / per_second
+        ok = bool(shortest >= SHORTEST_S)
+        detail = f"the shortest sample takes {shortest * 1e3:.2g} ms" + ("" if ok else ", 1 ms needed")
     if any(record.budget_ended for record in subject.records):
         detail += "; the budget ended before all rounds had run"
-    return _result("enough samples", not problems, detail)
+    return _result("long enough", ok, detail)
 
 
 def whole_samples(subject: Subject) -> GuardResult:
@@ -160,7 +179,7 @@ def whole_samples(subject: Subject) -> GuardResult:
             problem = f"the arms have {' and '.join(str(len(column)) for column in values)} samples"
         elif not np.isfinite(values).all():
             problem = "a sample is not finite"
-        elif len(values) > 1 and not _comparable(subject, values):
+        elif (len(values) > 1 or subject.timed) and not _comparable(subject, values):
             problem = "a ratio needs positive samples"
         if problem:
             return _refused("whole samples", f"seed {record.seed}: {problem}")
@@ -208,20 +227,31 @@ GUARDS: tuple[Guard, ...] = (
     no_failure,
     honest_arms,
     whole_samples,
-    enough_samples,
+    long_enough,
     noise,
     clean_tree,
 )
 
 
-def run_guards(subject: Subject) -> list[GuardResult]:
+WITHOUT_A_METRIC: tuple[Guard, ...] = (
+    contract,
+    data_hash,
+    same_environment,
+    same_code,
+    no_failure,
+    clean_tree,
+)
+"""Those that a property passes, which has no samples."""
+
+
+def run_guards(subject: Subject, guards: Iterable[Guard] = GUARDS) -> list[GuardResult]:
     """Every guard that applies, in order."""
-    return [result for result in (guard(subject) for guard in GUARDS) if result is not None]
+    return [result for result in (guard(subject) for guard in guards) if result is not None]
 
 
 def _comparable(subject: Subject, values: Iterable[list[float]]) -> bool:
     """Whether the samples can be put into a ratio, where that is how they are compared."""
-    if subject.kind != "difference" and subject.meta.kind in ("time", "virtual-time"):
+    if subject.meta.kind == "time" or (subject.kind != "difference" and subject.meta.kind == "virtual-time"):
         return all(min(column) > 0 for column in values)
     return subject.kind != "ratio" or all(sum(column) > 0 for column in values)
 

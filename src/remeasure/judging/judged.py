@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from ..struct import Struct
+from .coverage_table import Row
 
 Word = Literal[
     "reproduced",
@@ -55,10 +56,27 @@ class Judgement(Struct, frozen=True, kw_only=True):
     lo: float | None = None
     hi: float | None = None
     n: int = 0
-    """Paired samples (users, rounds) behind the interval."""
+    """Independent units behind the interval: processes of a time, seeds of a simulation, judged units of a quality."""
     seeds: list[int] = []
+    """A block each: of times a process."""
     per_seed: list[float] = []
-    """The estimate of each seed, to see the spread."""
+    """The estimate of each block, to see the spread."""
+    spread: Literal["interval", "range", "none"] = "interval"
+    """What `lo` and `hi` are: an interval that covers, a model's range over draws, or nothing."""
+    rounds: int = 0
+    """The fewest rounds of a process, of times."""
+    units: int = 0
+    """Judged units, of quality."""
+    per: str = ""
+    """What such a unit is: user, query, document."""
+    design_effect: float | None = None
+    """Variance of the estimate against that of as many independent samples."""
+    detectable: float | None = None
+    """The smallest effect that would have been found in 4 of 5 repeats: a ratio above 1, or a difference."""
+    p: float | None = None
+    """Two-sided, against 1, 0 or the limit; only for what is said of all words of a report together."""
+    beyond: str = ""
+    """Which way seeds that the profile does not name came in: `--seed` or `precision`."""
     verdict: Verdict
     evidence: str = ""
     data: str = ""
@@ -92,6 +110,7 @@ class ArmSummary(Struct, frozen=True):
     hi: float
     n: int
     per_seed: list[float]
+    spread: Literal["interval", "range", "none"] = "interval"
     series: str = ""
     x: float | None = None
     tuning: dict[str, Any] | None = None
@@ -144,7 +163,27 @@ class Noise(Struct, frozen=True):
     lo: float
     hi: float
     n: int
+    """Processes."""
     ok: bool
+    detail: str = ""
+    """Why not, in a sentence."""
+
+
+class Chance(Struct, frozen=True):
+    """What to think of all words of a report together."""
+
+    judged: int
+    """Words that follow from an interval."""
+    tested: int
+    """Those with a p: ratios, differences, bounds and orders."""
+    left_out: int
+    """Those without: values, properties, ranges, exact numbers."""
+    expected_wrong: float
+    """Of the tested, how many intervals miss the truth by chance."""
+    significant: int
+    """Tested words whose interval excludes 1, 0 or the limit."""
+    survive: int
+    """Those that still do by Benjamini and Hochberg's procedure."""
 
 
 class FailureRow(Struct, frozen=True):
@@ -165,6 +204,7 @@ class FigureRow(Struct, frozen=True):
     unit: str
     lo: float | None = None
     hi: float | None = None
+    spread: Literal["interval", "range", "none"] = "none"
     n: int = 0
     target: str = ""
     met: bool | None = None
@@ -203,5 +243,9 @@ class Report(Struct, frozen=True):
     """Loud sentences: simulated data, budget ended, dirty tree."""
     release: dict[str, Any] | None = None
     """The committed `latest.json`, to stand beside this machine's numbers."""
+    chance: Chance | None = None
+    """All words together; None in reports made before it was counted."""
+    coverage: list[Row] = []
+    """How often the intervals cover where the truth is known, as it was simulated for this code."""
     vanished: list[str] = []
     """Claims and figures the committed release has and this run lacks."""

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..contracts import Case
 from ..records.record import Record
-from .selection import NOTHING, Blocks, Chosen
-
-DETERMINISTIC = "deterministic"
-"""Tag of a case that gives the same numbers with every seed, so that one seed is enough."""
+from .selection import DETERMINISTIC, NOTHING, Blocks, Chosen
 
 NAMED = 6
 """Cases of a system that a sentence names; of more it says how many."""
 
 
-def notes(chosen: Chosen, cases: Iterable[Case], profile: str) -> list[str]:
-    """One sentence a matter, naming the cases it is about."""
+def notes(
+    chosen: Chosen,
+    cases: Iterable[Case],
+    profile: str,
+    wide: Mapping[str, Sequence[str]] | None = None,
+    beyond: Mapping[tuple[str, str], str] | None = None,
+) -> list[str]:
+    """One sentence a matter, naming the cases it is about.
+
+    wide: case → what is wider than it wants. beyond: (system, case) → which way more seeds came in.
+    """
     blocks = {case.id: (case, chosen.blocks.get((case.system, case.name), NOTHING)) for case in cases}
     found = {name: both for name, both in blocks.items() if both[1].all}
 
@@ -44,6 +50,12 @@ def notes(chosen: Chosen, cases: Iterable[Case], profile: str) -> list[str]:
         sentences.append(f"One seed: {named}; whether an effect exceeds the spread of seeds is not known.")
     if named := _list(_missing(case, b, profile) for case, b in found.values()):
         sentences.append(f"Not all declared seeds are measured: {named}.")
+    for way in ("--seed", "precision"):
+        if named := _list("/".join(name) for name, by in (beyond or {}).items() if by == way):
+            sentences.append(f"Seeds beyond the profile's, by {way}: {named}.")
+    for name, parts in (wide or {}).items():
+        if parts:
+            sentences.append(f"Precision not reached: {name}: {'; '.join(parts)}.")
     if chosen.older_code:
         sentences.append(f"{_records(chosen.older_code)} of older code left out.")
     if chosen.other_settings:

@@ -12,13 +12,12 @@ from ..contracts import Case
 from ..declared.claims import Claim
 from ..declared.registry import System
 from ..records.record import Environment, Record
-from .guards import Subject, no_failure, run_guards
+from .guards import WITHOUT_A_METRIC, Subject, no_failure, run_guards
 from .judged import GuardResult, Judgement, Verdict
 from .kinds import assess, compared
-from .notes import DETERMINISTIC
 from .rules import property_verdict
 from .samples import Samples
-from .selection import NOTHING, Chosen
+from .selection import DETERMINISTIC, NOTHING, Chosen
 from .summary import command, one, weakest
 
 REMEMBERED = "remembered, not read"
@@ -32,6 +31,8 @@ class Context:
     chosen: Chosen
     environments: Mapping[str, Environment] = field(default_factory=dict)
     releasing: bool = False
+    beyond: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Cases with seeds that their profile does not name, by (system, case), and which way these came in."""
 
 
 def judge_claim(system: System, claim: Claim, context: Context) -> Judgement:
@@ -60,10 +61,11 @@ def judge_claim(system: System, claim: Claim, context: Context) -> Judgement:
         blocks.failures,
         context.environments,
         context.releasing,
+        deterministic=case is not None and DETERMINISTIC in case.tags,
     )
     guards = run_guards(subject)
     try:
-        found = assess(claim, subject.samples, case is not None and DETERMINISTIC in case.tags)
+        found = assess(claim, subject.samples)
     except ValueError as error:
         return _worded(said, claim, guards, Verdict(word="inconclusive", reason=f"No number: {error}."))
     interval = found.effect.interval
@@ -72,10 +74,18 @@ def judge_claim(system: System, claim: Claim, context: Context) -> Judgement:
         unit="×" if found.is_ratio and claim.kind != "ratio" else said.unit,
         claimed=found.claimed,
         estimate=interval.estimate,
-        lo=interval.lo if found.has_interval else None,
-        hi=interval.hi if found.has_interval else None,
+        lo=interval.lo if interval.kind != "none" else None,
+        hi=interval.hi if interval.kind != "none" else None,
         n=interval.n,
         per_seed=list(found.effect.per_seed),
+        spread=interval.kind,
+        rounds=found.effect.rounds,
+        units=found.effect.units,
+        per=subject.meta.per,
+        design_effect=interval.design_effect,
+        detectable=interval.detectable(),
+        p=found.p,
+        beyond=context.beyond.get((system.name, claim.case), ""),
         how=found.effect.how,
         headroom=_headroom(subject.samples, claim),
     )
@@ -151,7 +161,7 @@ def _worded(judgement: Judgement, claim: Claim, guards: list[GuardResult], verdi
     said = []
     if claim.unverified:
         said.append("Remembered, not read, so it is not printed as the paper's.")
-    if claim.calibrated:
+    if claim.calibrated and verdict.word != "not run":
         verdict = Verdict(word="calibrated", reason="An input of the model that computes it.")
     elif failed:
         verdict = Verdict(
@@ -182,8 +192,21 @@ def _property(said: Judgement, claim: Claim, context: Context) -> Judgement:
         reason = f"Its test is {claim.test}; no record holds its outcome."
         return _worded(said, claim, [], Verdict(word="not run", reason=reason))
     held = all(_outcomes(record)[claim.test] for record in records)
-    found = replace(said, n=len(records), how=f"The test {claim.test}.", **_origin(claim, records))
-    return _worded(found, claim, [], property_verdict(held))
+    cases = {record.case for record in records}
+    failures = [
+        failed
+        for (system, name), blocks in context.chosen.blocks.items()
+        if system == said.system and name in cases
+        for failed in blocks.failures
+    ]
+    subject = Subject(
+        tuple(records), "", (), claim.kind, tuple(failures), context.environments, context.releasing
+    )
+    guards = run_guards(subject, WITHOUT_A_METRIC)
+    found = replace(
+        said, n=len(records), spread="none", how=f"The test {claim.test}.", **_origin(claim, records)
+    )
+    return _worded(found, claim, guards, property_verdict(held))
 
 
 def _outcomes(record: Record) -> dict[str, bool]:
@@ -202,7 +225,7 @@ def _headroom(samples: Samples, claim: Claim) -> dict[str, Any]:
     if samples.meta.kind != "quality" or not claim.baseline:
         return {}
     arms = (claim.baseline, claim.treatment)
-    reached = {f"{arm} reaches": float(samples.joined(samples.of(arm)).mean()) for arm in arms}
+    reached = {f"{arm} reaches": samples.level(arm).interval.estimate for arm in arms}
     for record in samples.records:
         extras = record.extras.get(claim.treatment)
         left = extras.get("headroom") if isinstance(extras, dict) else None

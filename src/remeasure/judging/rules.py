@@ -21,6 +21,8 @@ STRENGTH: tuple[Word, ...] = (
     "reproduced, stronger",
 )
 """The words of a judged effect, in the order in which they come as the interval moves up."""
+POSITIVE = ("direction only", "reproduced", "reproduced, stronger")
+"""The words of a clear effect for the treatment."""
 TOLERANCE = 1.25
 SMALLEST_RESOLUTION = 0.02
 SMALLEST_DIFFERENCE = 0.005
@@ -29,8 +31,8 @@ FOR, AGAINST, UNCLEAR = "favours the treatment", "favours the baseline", "not cl
 
 
 def resolution(noise_lo: float = 1.0, noise_hi: float = 1.0) -> float:
-    """δ: the smallest relative effect that is told from noise, given the A/A interval."""
-    return max(SMALLEST_RESOLUTION, (noise_hi - noise_lo) / 2)
+    """δ: the smallest relative effect that is told from noise, given the A/A control's 95 % interval."""
+    return max(SMALLEST_RESOLUTION, abs(noise_lo - 1), abs(noise_hi - 1))
 
 
 def ratio_bounds(claimed: float, tolerance: float = TOLERANCE) -> tuple[float, float]:
@@ -62,7 +64,7 @@ def ratio_verdict(
     clear = 1 + delta
     if lower < clear:
         reason = f"The claimed size begins at {lower:.3g}; less than {clear:.3g} is not told from noise."
-        return Verdict(word="below resolution", reason=reason)
+        return below_resolution(reason)
     if hi < 1 / clear:
         return Verdict(word="contradicted", direction=AGAINST, size="excluded")
     if lo > clear:
@@ -73,41 +75,27 @@ def ratio_verdict(
 
 
 def difference_verdict(
-    lo: float,
-    hi: float,
-    mean: float,
-    seed_range: float | None,
-    smallest: float = SMALLEST_DIFFERENCE,
-    claimed: float | None = None,
+    lo: float, hi: float, smallest: float = SMALLEST_DIFFERENCE, claimed: float | None = None
 ) -> Verdict:
     """A difference in the metric's unit, > 0 favours the treatment. First row that holds:
 
     contradicted            hi < 0
     not reproduced          lo ≤ 0 and hi < smallest difference that matters
-    reproduced              lo > 0 and mean > seed range
+    reproduced              lo > 0
     inconclusive            everything else
 
-    seed_range None: one seed, so that rule cannot be checked and the word is `direction only` at most. 0 where a seed
-    is a sample of a simulation: the interval is over seeds then.
     claimed: the size counts too, from half to twice the claimed one, with the words of `ratio_verdict`.
     """
-    rule = 0.0 if seed_range is None else seed_range
     if hi < 0:
-        verdict = Verdict(word="contradicted", direction=AGAINST)
-    elif lo <= 0 and hi < smallest:
-        size = f"less than {smallest:g}, the smallest difference that matters"
-        verdict = Verdict(word="not reproduced", direction=UNCLEAR, size=size)
-    elif lo > 0 and mean > rule:
+        return Verdict(word="contradicted", direction=AGAINST)
+    if lo > 0:
         if claimed is None or claimed <= 0:
-            verdict = Verdict(word="reproduced", direction=FOR, size="only the sign is claimed")
-        else:
-            verdict = _sized(lo, hi, claimed / 2, claimed * 2)
-    elif lo > 0:
-        reason = f"The seeds differ by {rule:.3g}, which is no less than the mean."
-        verdict = Verdict(word="inconclusive", direction=UNCLEAR, reason=reason)
-    else:
-        verdict = Verdict(word="inconclusive", direction=UNCLEAR, size="not resolved")
-    return verdict if seed_range is not None else one_seed(verdict)
+            return Verdict(word="reproduced", direction=FOR, size="only the sign is claimed")
+        return _sized(lo, hi, claimed / 2, claimed * 2)
+    if lo <= 0 and hi < smallest:
+        size = f"less than {smallest:g}, the smallest difference that matters"
+        return Verdict(word="not reproduced", direction=UNCLEAR, size=size)
+    return Verdict(word="inconclusive", direction=UNCLEAR, size="not resolved")
 
 
 def sign_verdict(lo: float, hi: float, delta: float = SMALLEST_RESOLUTION) -> Verdict:
@@ -135,13 +123,27 @@ def bound_verdict(lo: float, hi: float, limit: float, at_most: bool = False) -> 
     return Verdict(word="inconclusive", direction=UNCLEAR, size=size)
 
 
-def value_verdict(estimate: float, claimed: float, tolerance: float) -> Verdict:
-    """A number within a stated absolute tolerance of the claimed one."""
+def value_verdict(estimate: float, lo: float, hi: float, claimed: float, tolerance: float) -> Verdict:
+    """A number beside a claimed one, with an absolute tolerance. First row that holds:
+
+    not reproduced          the interval lies wholly outside claimed ± tolerance
+    reproduced              the estimate within the tolerance, the interval within twice the tolerance
+    inconclusive            everything else
+    """
     off = estimate - claimed
     size = f"{off:+.4g} from the claimed value, tolerance {tolerance:g}"
-    # 0.98 - 0.97 is a little more than 0.01 in binary; that is not what the tolerance is about.
-    within = abs(off) <= tolerance or math.isclose(abs(off), tolerance)
-    return Verdict(word="reproduced" if within else "not reproduced", size=size)
+    if _more(claimed - hi, tolerance) or _more(lo - claimed, tolerance):
+        return Verdict(word="not reproduced", size=size)
+    if _more(abs(off), tolerance) or _more(claimed - lo, 2 * tolerance) or _more(hi - claimed, 2 * tolerance):
+        return Verdict(word="inconclusive", size=size)
+    # NaN is in none of these comparisons.
+    word: Word = "reproduced" if lo <= estimate <= hi else "inconclusive"
+    return Verdict(word=word, size=size)
+
+
+def _more(distance: float, allowed: float) -> bool:
+    """0.98 - 0.97 is a little more than 0.01 in binary; that is not what a tolerance is about."""
+    return distance > allowed and not math.isclose(distance, allowed)
 
 
 def property_verdict(held: bool) -> Verdict:
@@ -150,13 +152,17 @@ def property_verdict(held: bool) -> Verdict:
     return Verdict(word=word, size="its test passed" if held else "its test failed")
 
 
-def one_seed(verdict: Verdict) -> Verdict:
-    """The verdict as far as one seed can carry it."""
-    reason = "One seed: whether the effect exceeds the spread of seeds cannot be checked."
-    word: Word = verdict.word
-    if word in ("reproduced", "reproduced, stronger"):
-        word = "direction only"
+def few_seeds(verdict: Verdict, seeds: int) -> Verdict:
+    """The verdict as far as one or two seeds of something random carry it."""
+    reason = (
+        f"{'One seed' if seeds == 1 else 'Two seeds'} of something random; at least 3 are needed for a word."
+    )
+    word: Word = "direction only" if verdict.word in POSITIVE and verdict.direction == FOR else "inconclusive"
     return Verdict(word=word, direction=verdict.direction, size=verdict.size, reason=reason)
+
+
+def below_resolution(reason: str) -> Verdict:
+    return Verdict(word="below resolution", reason=reason)
 
 
 def _sized(lo: float, hi: float, lower: float, upper: float) -> Verdict:

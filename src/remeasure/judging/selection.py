@@ -10,6 +10,8 @@ from ..contracts import Case
 from ..declared.claims import Claim
 from ..records.record import Record
 
+DETERMINISTIC = "deterministic"
+"""Tag of a case that gives the same numbers with every seed, so that one seed is enough."""
 Fingerprint = Callable[[str, str], str]
 """(system, case) → hash of the code as it is now; empty where it is not known."""
 

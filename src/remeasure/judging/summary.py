@@ -12,12 +12,12 @@ import numpy as np
 from ..contracts import Case
 from ..declared.claims import Figure
 from ..records.record import Environment, Record
-from . import stats
-from .guards import Subject, noise_allowed, run_guards
+from .estimates import Array, of_seeds
+from .guards import Subject, control, run_guards
+from .intervals import Interval, alone
 from .judged import ArmSummary, CaseSummary, FailureRow, FigureRow, Noise, Scatter
-from .samples import DRAW, Samples
-from .selection import Blocks
-from .stats import Array, Interval
+from .samples import Effect, Samples
+from .selection import DETERMINISTIC, Blocks
 
 EVIDENCE = ("measured", "scaled", "modelled")
 """From the strongest to the weakest."""
@@ -28,11 +28,12 @@ def case_summaries(case: Case, records: Sequence[Record]) -> list[CaseSummary]:
     newest = records[-1]
     rows: list[CaseSummary] = []
     for name, meta in newest.metrics.items():
-        samples = Samples(tuple(record for record in records if name in record.metrics), name)
+        measured = tuple(record for record in records if name in record.metrics)
+        samples = Samples(measured, name, DETERMINISTIC in case.tags)
         arms = [arm for arm in samples.arms if all(np.isfinite(block).all() for block in samples.of(arm))]
         if not arms:
             continue
-        levels = samples.levels(arms)
+        levels = {arm: _level(samples, arm) for arm in arms}
         declared = {arm: record.arms[arm] for record in records for arm in record.arms}
         rows.append(
             CaseSummary(
@@ -60,6 +61,7 @@ def case_summaries(case: Case, records: Sequence[Record]) -> list[CaseSummary]:
                         hi=levels[arm].interval.hi,
                         n=levels[arm].interval.n,
                         per_seed=list(levels[arm].per_seed),
+                        spread=levels[arm].interval.kind,
                         series=declared[arm].series,
                         x=declared[arm].x,
                         tuning=declared[arm].tuning,
@@ -86,6 +88,15 @@ def _scatter(records: Sequence[Record]) -> Scatter | None:
     return None
 
 
+def _level(samples: Samples, arm: str) -> Effect:
+    """The arm's number; where its samples allow no estimate, their plain mean without an interval."""
+    try:
+        return samples.level(arm)
+    except ValueError:
+        values = np.concatenate(samples.of(arm))
+        return Effect(alone(float(values.mean()), values.size), (), "Mean.")
+
+
 def noise_rows(records: Sequence[Record]) -> list[Noise]:
     """The A/A control of every timed metric that has a twin which can be paired."""
     rows = []
@@ -95,6 +106,7 @@ def noise_rows(records: Sequence[Record]) -> list[Noise]:
         except ValueError:
             continue  # the claims that rest on it are invalid, and say so
         if interval:
+            result = control(interval, meta.clock)
             rows.append(
                 Noise(
                     system=records[-1].system,
@@ -104,7 +116,8 @@ def noise_rows(records: Sequence[Record]) -> list[Noise]:
                     lo=interval.lo,
                     hi=interval.hi,
                     n=interval.n,
-                    ok=noise_allowed(interval.lo, interval.hi, meta.clock),
+                    ok=result.ok,
+                    detail=result.detail,
                 )
             )
     return rows
@@ -126,13 +139,14 @@ def failure_rows(records: Iterable[Record]) -> list[FailureRow]:
 
 
 def figure_row(
-    system: str, figure: Figure, blocks: Blocks, environments: Mapping[str, Environment]
+    system: str, figure: Figure, case: Case, blocks: Blocks, environments: Mapping[str, Environment]
 ) -> FigureRow | None:
     """The figure, or None where its samples are missing or cannot be divided."""
     metric = figure.metric or next(iter(blocks.ok[0].metrics), "")
     if any(metric not in record.metrics for record in blocks.ok):
         return None
-    samples = Samples(blocks.ok, metric)
+    deterministic = DETERMINISTIC in case.tags
+    samples = Samples(blocks.ok, metric, deterministic, middle=figure.statistic == "median")
     try:
         interval = _figure(samples, figure)
     except (ValueError, ZeroDivisionError):
@@ -140,21 +154,24 @@ def figure_row(
     if not interval.finite:
         return None
     arms = (figure.arm, figure.baseline) if figure.baseline else (figure.arm,)
-    subject = Subject(blocks.ok, metric, arms, "value", blocks.failures, environments)
+    subject = Subject(
+        blocks.ok, metric, arms, "value", blocks.failures, environments, deterministic=deterministic
+    )
     failed = [guard for guard in run_guards(subject) if not guard.ok]
     plain = not figure.baseline and not figure.invert
     unit = figure.unit or (samples.meta.unit if plain else "")
-    lo, hi = sorted((interval.lo * figure.scale, interval.hi * figure.scale))
-    value = interval.estimate * figure.scale
-    ranged = figure.statistic != "max" and (interval.n > 1 or samples.meta.kind == "count")
+    interval = interval.scaled(figure.scale)
+    value = interval.estimate
+    ranged = interval.kind != "none"
     target = _target(figure, unit)
     return FigureRow(
         system=system,
         name=figure.name,
         value=value,
         unit=unit,
-        lo=lo if ranged else None,
-        hi=hi if ranged else None,
+        lo=interval.lo if ranged else None,
+        hi=interval.hi if ranged else None,
+        spread=interval.kind,
         n=interval.n,
         target=f"{target} (not judged: {failed[0].detail})" if target and failed else target,
         met=_met(figure, value) if target and not failed else None,
@@ -189,44 +206,27 @@ def weakest(evidence: Iterable[str]) -> str:
 
 
 def _figure(samples: Samples, figure: Figure) -> Interval:
-    if samples.meta.per == DRAW and figure.statistic != "max":
-        return _drawn(samples, figure)
+    """Of one arm, or of the ratio of two; raises ValueError or ZeroDivisionError where there is none."""
+    if figure.statistic in ("max", "sum"):
+        return _gathered(samples, figure)
     if figure.baseline:
         over, under = (figure.baseline, figure.arm) if figure.invert else (figure.arm, figure.baseline)
-        pairs = samples.pairs(over, under)
-        if figure.statistic == "max":
-            return _max(np.concatenate([_divided(a, b) for a, b in pairs]))
-        ours, theirs = samples.joined([a for a, _ in pairs]), samples.joined([b for _, b in pairs])
-        if figure.statistic == "median":
-            return stats.ratio_interval(ours, theirs, "higher")
-        return stats.mean_ratio_interval(ours, theirs, "higher")
-    blocks = samples.of(figure.arm)
-    if figure.invert:
-        blocks = [_divided(np.ones_like(block), block) for block in blocks]
-    match figure.statistic:
-        case "max":
-            return _max(np.concatenate(blocks))
-        case "sum":
-            return stats.mean_interval([float(block.sum()) for block in blocks])
-        case "median":
-            return stats.percentile_interval(samples.joined(blocks))
-        case "mean":
-            return stats.mean_interval(samples.joined(blocks))
+        return samples.quotient(over, under).interval
+    interval = samples.level(figure.arm).interval
+    return interval.inverted() if figure.invert else interval
 
 
-def _drawn(samples: Samples, figure: Figure) -> Interval:
-    """Over draws of a model's uncertain inputs: their median and spread, as its claims are judged by."""
+def _gathered(samples: Samples, figure: Figure) -> Interval:
+    """The largest of all samples, or the sum of each block's."""
     blocks = samples.of(figure.arm)
     if figure.baseline:
         blocks = [_divided(a, b) for a, b in samples.pairs(figure.arm, figure.baseline)]
     if figure.invert:
         blocks = [_divided(np.ones_like(block), block) for block in blocks]
-    return stats.draws_interval(np.concatenate(blocks))
-
-
-def _max(values: Array) -> Interval:
-    largest = float(values.max())
-    return Interval(largest, largest, largest, values.size)
+    if figure.statistic == "sum":
+        sums = np.array([float(block.sum()) for block in blocks])
+        return alone(float(sums.mean()), len(sums)) if samples.deterministic else of_seeds(sums)
+    return alone(float(np.concatenate(blocks).max()), sum(block.size for block in blocks))
 
 
 def _divided(over: Array, under: Array) -> Array:

@@ -38,6 +38,8 @@ RUNTIME_PACKAGES = (
     "torch",
 )
 """Packages that a result may depend on; a new version of any other one does not make records stale."""
+MEASURING = ("measure.py", "units.py", "garbage.py")
+"""The files of `running` that decide what a sample is."""
 CODE_SUFFIXES = (".py", ".toml", ".json", ".csv")
 """Files that can change a number: code, data cards, calibrations, tables of costs."""
 NOT_CODE = ("claims.toml",)
@@ -92,8 +94,9 @@ def fingerprint(system: System, card: DataCard) -> str:
     for label, (folder, files) in parts.items():
         for path in files:
             _add(digest, f"{label}/{path.relative_to(folder).as_posix()}", path.read_bytes())
-    # It lies in a room above this one, so it is read as a file and not imported.
-    _add(digest, "measure.py", (PACKAGE / "running" / "measure.py").read_bytes())
+    # They lie in a room above this one, so they are read as files and not imported.
+    for name in MEASURING:
+        _add(digest, name, (PACKAGE / "running" / name).read_bytes())
     return digest.hexdigest()
 
 

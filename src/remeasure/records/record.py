@@ -15,6 +15,7 @@ class MetricRecord(Struct, frozen=True):
     kind: Literal["time", "quality", "count", "virtual-time"]
     clock: Literal["cpu", "wall"] = "cpu"
     per: str = "seed"
+    exact: bool = True
 
 
 class ArmRecord(Struct, frozen=True):
@@ -82,6 +83,10 @@ class Record(Struct, frozen=True, kw_only=True):
     metrics: dict[str, MetricRecord]
     samples: dict[str, dict[str, list[float]]] = {}
     """metric → arm → samples; the A/A twin stands beside the arms as `twin_of + ' (A/A)'`."""
+    units: dict[str, list[str]] = {}
+    """What a metric's samples are of (its `per`: user, query, document) → their ids, in the order of the samples."""
+    clusters: dict[str, list[str]] = {}
+    """The same → the larger unit that each lies in, where there is one (the user of a request)."""
     twin_of: str = ""
     order: list[list[str]] = []
     """The shuffled order of every round."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
+from ..judging.allowed import WIDTH_ALLOWED
 from ..judging.judged import ArmSummary, CaseSummary, Judgement, Noise
 from .numbers import shown
 from .scales import Axis, axis, spans
@@ -176,8 +177,8 @@ class NoiseRow:
 
 
 def noise_panel(noise: Sequence[Noise]) -> tuple[Axis, list[NoiseRow]]:
-    """A/A intervals with the range that the guard allows: ±0.05 for the CPU clock, ±0.12 for the wall."""
-    bands = {clock: (1 - allowed, 1 + allowed) for clock, allowed in (("cpu", 0.05), ("wall", 0.12))}
+    """A/A intervals with the range that the guard allows their 90 % interval."""
+    bands = {clock: (1 - allowed, 1 + allowed) for clock, allowed in WIDTH_ALLOWED.items()}
     values = [v for row in noise for v in (row.ratio, row.lo, row.hi, *bands.get(row.clock, bands["cpu"]))]
     scale = axis([*values, 1.0], kind="ratio")
 

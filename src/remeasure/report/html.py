@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from ..judging.judged import CaseSummary, Report
 from ..package import PACKAGE
-from . import charts, figures, numbers, release, summary, words
+from . import behind, charts, figures, numbers, release, summary, words
 
 _HERE = PACKAGE / "report"
 _ARXIV = re.compile(r"arXiv[:\s]\s*(\d{4}\.\d{4,5}(?:v\d+)?)")
@@ -37,6 +37,9 @@ def page(report: Report) -> str:
         "matrix": summary.evidence_matrix(report.claims),
         "headline": summary.headline(report),
         "limits": summary.limits(report),
+        "behind": behind.behind,
+        "bounds": behind.BOUNDS,
+        "coverage": report.coverage,
         "comparison": release.compare(plain),
         "style": Markup((_HERE / "style.css").read_text(encoding="utf-8")),
         "script": Markup((_HERE / "script.js").read_text(encoding="utf-8")),

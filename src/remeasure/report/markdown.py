@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..judging.coverage_table import markdown as coverage_markdown
 from ..judging.judged import CaseSummary, Judgement, Report
 from . import charts, figures, release, summary
+from .behind import behind
 from .numbers import NOTHING, count, short, shown, together
 from .plaintext import cell, drawn, number, table
 from .words import DATA, EVIDENCE, MEANINGS, ROLES, meaning
@@ -155,9 +157,7 @@ def _claim(j: Judgement) -> str:
         f"{value} ({j.seeds[i]})" if len(j.seeds) == len(j.per_seed) else value
         for i, value in enumerate(together(j.kind, j.per_seed, [j.estimate, j.lo, j.hi], j.unit))
     )
-    estimate = (
-        f"{_estimate(j)}, {_evidence(j.evidence, j.data)}, n = {count(j.n)}" if j.estimate is not None else ""
-    )
+    estimate = f"{_estimate(j)}, {_evidence(j.evidence, j.data)}" if j.estimate is not None else ""
     if estimate:
         lines.append(f"- estimate: {number(estimate)}")
     facts = {
@@ -167,7 +167,8 @@ def _claim(j: Judgement) -> str:
         "direction": v.direction,
         "size": v.size,
         "because": v.reason,
-        "per seed": seeds,
+        **behind(j),
+        "per process" if j.rounds else "per seed": seeds,
         "data": f"{j.data_label} ({j.data})" if j.data_label else "",
         **{str(key): _plain(value) for key, value in j.headroom.items()},
         "guards": "; ".join(f"{'✓' if g.ok else '✗'} {g.name}: {g.detail}" for g in j.guards),
@@ -271,13 +272,15 @@ def _noise(report: Report) -> str:
             x.clock,
             number(shown("ratio", x.ratio, x.lo, x.hi)),
             count(x.n),
-            "✓ within" if x.ok else "! refused",
+            "✓ within" if x.ok else f"! refused: {cell(x.detail)}",
         ]
         for x in report.noise
     ]
-    return "## Noise: the same arm against itself\n\n" + table(
-        ["case", "clock", "A/A ratio", "n", "guard"], rows
-    )
+    controls = table(["case", "clock", "A/A ratio", "processes", "guard"], rows)
+    parts = ["## Noise: the same arm against itself", controls]
+    if report.coverage:
+        parts += ["### How often the intervals cover, simulated", coverage_markdown(report.coverage)]
+    return "\n\n".join(parts)
 
 
 def _failures(report: Report) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..judging.judged import Judgement, Report
+from ..judging.judged import Chance, Judgement, Report
 from .words import DATA, EVIDENCE, MEANINGS, SOURCES, Meaning, meaning
 
 
@@ -94,8 +94,10 @@ def limits(report: Report) -> list[str]:
         said.append("Scaled numbers ran here at a smaller size than the paper's.")
     if judged:
         said.append(
-            f"{_claims(judged)} {_was(judged)} judged at 95 %; nothing is corrected for their number."
+            f"{_claims(judged)} {_was(judged)} judged at 95 %; words are not corrected for their number."
         )
+    if report.chance and report.chance.tested:
+        said.append(_together(report.chance))
     if len(report.environments) == 1:
         said.append(
             "Everything ran on one machine. Absolute times are information; ratios are what is judged."
@@ -107,6 +109,20 @@ def limits(report: Report) -> list[str]:
             f"{n} {'block' if n == 1 else 'blocks'} failed; {'it is' if n == 1 else 'they are'} listed."
         )
     return said
+
+
+def _together(chance: Chance) -> str:
+    """All words at once."""
+    left = (
+        f" {chance.left_out} have no test: values, properties, ranges, exact numbers."
+        if chance.left_out
+        else ""
+    )
+    return (
+        f"Of {chance.tested} tested words about {chance.expected_wrong:.1f} would be wrong by chance; "
+        f"{chance.significant} find an effect, and {chance.survive} of them survive Benjamini and Hochberg's "
+        f"procedure.{left}"
+    )
 
 
 def _claims(n: int) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count, islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ from ..declared.overrides import at_profile
 from ..declared.registry import Registry, unknown
 from ..records.provenance import block_key, fingerprint
 from ..records.store import Store
+
+LOOKS = (8, 12, 18, 27)
+"""Processes at which precision is looked at, and at no other number: a look after each would bias where it stops."""
+MOST_PROCESSES = LOOKS[-1]
 
 
 @dataclass(frozen=True)
@@ -42,8 +47,8 @@ class Block:
         """What to say to run it again; a folder of data stays the placeholder DIR."""
         words = ["remeasure", "run", "--system", self.system, "--case", self.case]
         words += ["--seed", str(self.seed), "--profile", self.profile]
-        for field, value in self.overrides.items():
-            words += ["--set", f"{field}={value if isinstance(value, str) else json.dumps(value)}"]
+        for name, value in self.overrides.items():
+            words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
         return shlex.join(words) + (" --set data=DIR" if self.data_dir else "")
 
 
@@ -93,23 +98,54 @@ def plan(
     selected = [
         case for case in select(found, systems, cases, claims, tags) if serves is None or serves(case)
     ]
-    sources: dict[tuple[str, bool], DataSource] = {}
+    maker = Maker(found, store, profile, dict(overrides or {}), data_dir)
     planned: list[tuple[int, Planned]] = []
     for case in (case for case in selected if profile in case.profiles):
-        card = found.dataset(case.dataset)
-        where = (card.name, case.simulated)
-        if where not in sources:
-            sources[where] = source_of(case, card, Path(data_dir) if data_dir else None)
-        code = fingerprint(found.system(case.system), card)
-        last = store.last_seconds(case.system, case.name, profile)
-        for nth, seed in enumerate(dict.fromkeys(case.profiles[profile].seeds if seeds is None else seeds)):
-            block = block_of(case, profile, seed, overrides or {}, data_dir, sources[where], code)
-            timed = bool(case.timed) if case.isolated is None else case.isolated
-            finished = _is_finished(store, block)
-            planned.append((nth, Planned(block, finished, last, timed, case.timeout_s, case.memory_mb)))
+        at = case.profiles[profile]
+        named = list(maker.items(case, dict.fromkeys(at.seeds if seeds is None else seeds)))
+        if at.precision and seeds is None:
+            # Seeds that were added for its precision, by this run before it was stopped or by an earlier one.
+            named += takewhile(
+                lambda item: store.has(item.block.key), maker.items(case, later_seeds(at.seeds))
+            )
+        planned += enumerate(named)
     if not planned and not any(profile in case.profiles for case in found.cases()):
         raise unknown("profile", profile, {name for case in found.cases() for name in case.profiles})
     return [one for _, one in sorted(planned, key=lambda one: one[0])]
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes the blocks of cases in one profile, with one set of fields and one source of data."""
+
+    found: Registry
+    store: Store
+    profile: str
+    overrides: dict[str, Any]
+    data_dir: str | None
+    sources: dict[tuple[str, bool], DataSource] = field(default_factory=dict)
+    """Each data set is looked up once."""
+
+    def items(self, case: Case, seeds: Iterable[int]) -> Iterator[Planned]:
+        """A block a seed, made when it is asked for."""
+        card = self.found.dataset(case.dataset)
+        where = (card.name, case.simulated)
+        if where not in self.sources:
+            self.sources[where] = source_of(case, card, Path(self.data_dir) if self.data_dir else None)
+        code = fingerprint(self.found.system(case.system), card)
+        last = self.store.last_seconds(case.system, case.name, self.profile)
+        timed = bool(case.timed) if case.isolated is None else case.isolated
+        for seed in seeds:
+            block = block_of(
+                case, self.profile, seed, self.overrides, self.data_dir, self.sources[where], code
+            )
+            finished = _is_finished(self.store, block)
+            yield Planned(block, finished, last, timed, case.timeout_s, case.memory_mb)
+
+
+def later_seeds(seeds: Sequence[int]) -> Iterator[int]:
+    """The seeds after a profile's own, in the order in which precision adds them."""
+    return islice(count(max(seeds) + 1), max(0, MOST_PROCESSES - len(seeds)))
 
 
 def select(

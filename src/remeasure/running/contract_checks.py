@@ -117,6 +117,9 @@ def _profiles_wrong(registry: Registry, case: Case) -> Iterator[str]:
     for name, at in case.profiles.items():
         if strange := sorted(set(at.set) - settable):
             yield f"profile {name} sets {strange[0]}, a field that no case of {case.system} has"
+        simulated = next((metric.name for metric in case.metrics if metric.kind == "virtual-time"), "")
+        if simulated and at.evidence == "measured":
+            yield f"profile {name} says measured of {simulated}, which a simulator computes; say modelled"
         if at.rounds < 1 or not at.seeds or len(set(at.seeds)) < len(at.seeds):
             yield f"profile {name} needs at least one round and seeds that differ"
         try:

@@ -6,13 +6,12 @@ and within moments of each other. A twin of the strawman (the same arm once more
 
 from __future__ import annotations
 
-import gc
 import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -20,6 +19,8 @@ import msgspec
 from ..contracts import Arm, Case, Metric
 from ..errors import UserError
 from ..records.record import TWIN_SUFFIX
+from .garbage import Garbage, quiet_gc
+from .units import CLUSTERS, UNITS, Judged
 
 Clock = Callable[[], int]
 """Nanoseconds since some moment."""
@@ -50,14 +51,18 @@ class Measured:
     twin_of: str
     extras: dict[str, Any]
     budget_ended: bool
+    units: dict[str, list[str]] = field(default_factory=dict)
+    clusters: dict[str, list[str]] = field(default_factory=dict)
 
 
 class _Turn:
     """One arm, or the twin, that every round runs once."""
 
-    def __init__(self, name: str, arm: Arm, case: Case, data: Any, seed: int) -> None:
+    def __init__(
+        self, name: str, arm: Arm, case: Case, data: Any, seed: int, clocks: Mapping[str, Clock]
+    ) -> None:
         self.name, self.arm, self.case = name, arm, case
-        self.data, self.seed = data, seed
+        self.data, self.seed, self.clocks = data, seed, clocks
         self.prepared: Run | None = None
 
     def prepare(self) -> Run:
@@ -65,21 +70,18 @@ class _Turn:
             self.prepared = self.case.prepare(self.arm, self.data, self.seed)
         return self.prepared
 
-    def warm_up(self) -> Any:
-        """What the round returned, when it ran for the first time."""
-        returned = self.prepare()()
+    def warm_up(self) -> None:
+        self.prepare()()
         self.release()
-        return returned
 
-    def run(self, clock: Clock | None) -> tuple[Any, dict[str, int]]:
+    def run(self, garbage: Garbage) -> tuple[Any, dict[str, int]]:
         """What the round returned, and the nanoseconds it took on each clock that a metric asks for."""
         run = self.prepare()
-        clocks: dict[str, Clock] = {m.clock: clock or CLOCKS[m.clock] for m in self.case.timed}
-        if clocks:
-            gc.collect()
-        before = {name: read() for name, read in clocks.items()}
+        if self.clocks:
+            garbage.collect()
+        before = {name: read() for name, read in self.clocks.items()}
         returned = run()
-        taken = {name: read() - before[name] for name, read in clocks.items()}
+        taken = {name: read() - before[name] for name, read in self.clocks.items()}
         self.release()
         return returned, taken
 
@@ -106,41 +108,43 @@ def measure(
     """
     started = time.monotonic()
     warm_up = bool(case.timed) and rounds > 1  # a single round is a cost: no ratio, so no warm-up and no twin
-    turns = {arm.name: _Turn(arm.name, arm, case, data, seed) for arm in case.arms}
+    clocks: dict[str, Clock] = {metric.clock: clock or CLOCKS[metric.clock] for metric in case.timed}
+    turns = {arm.name: _Turn(arm.name, arm, case, data, seed, clocks) for arm in case.arms}
     steps = _Steps(on_round, len(turns) * (rounds + warm_up))
     twin_of = ""
     for turn in list(turns.values()):
         if not case.fresh:
             turn.prepare()
         if warm_up:
-            returned = turn.warm_up()
+            turn.warm_up()
             steps.next()
-            if _left_to_harness(case, returned) and len(case.arms) > 1:
-                twin_of = _strawman(case).name
-    if twin_of:
-        twin = _Turn(twin_of + TWIN_SUFFIX, case.arm(twin_of), case, data, seed)
+    if warm_up:
+        twin_of = _strawman(case).name
+        twin = _Turn(twin_of + TWIN_SUFFIX, case.arm(twin_of), case, data, seed, clocks)
         turns[twin.name] = twin
         steps.total += rounds + 1
         twin.warm_up()
         steps.next()
-    results = _Results(case)
-    order: list[list[str]] = []
-    with _quiet_gc() if case.timed else nullcontext():
-        for names in _orders(list(turns), seed, rounds):
+    results, garbage = _Results(case), Garbage(all_of_it=case.fresh)
+    planned, order = list(_orders(list(turns), seed, rounds)), list[list[str]]()
+    with quiet_gc() if case.timed else nullcontext():
+        for names in planned:
             for name in names:
-                results.add(turns[name], len(order), *turns[name].run(clock))
+                results.add(turns[name], len(order), *turns[name].run(garbage))
                 steps.next()
             order.append(names)
             if budget_s is not None and time.monotonic() - started >= budget_s:
                 break
     results.check()
-    return Measured(results.samples, order, twin_of, results.extras, budget_ended=len(order) < rounds)
-
-
-def _left_to_harness(case: Case, returned: Any) -> bool:
-    """Whether the round returned no number for a metric of time, so that its duration is the number."""
-    given = returned if isinstance(returned, Mapping) else {}
-    return any(metric.name not in given for metric in case.timed)
+    return Measured(
+        results.samples,
+        order,
+        twin_of,
+        results.extras,
+        budget_ended=len(order) < rounds,
+        units=results.judged.units,
+        clusters=results.judged.clusters,
+    )
 
 
 def _strawman(case: Case) -> Arm:
@@ -168,21 +172,6 @@ def _orders(names: list[str], seed: int, rounds: int) -> Iterator[list[str]]:
         yield list(names)
 
 
-@contextmanager
-def _quiet_gc() -> Iterator[None]:
-    """No collection in the middle of a round; what exists already is not looked at again."""
-    enabled = gc.isenabled()
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-        if enabled:
-            gc.enable()
-
-
 class _Results:
     """Gathers what rounds return; refuses what could not be compared."""
 
@@ -190,24 +179,30 @@ class _Results:
         self.case = case
         self.samples: Samples = {metric.name: {} for metric in case.metrics}
         self.extras: dict[str, Any] = {}
+        self.judged = Judged(case)
 
     def add(self, turn: _Turn, index: int, returned: Any, taken: Mapping[str, int]) -> None:
         if returned is not None and not isinstance(returned, Mapping):
             raise self._error(
                 turn.arm, f"returned a {type(returned).__name__}; a round returns None or a mapping"
             )
-        given = dict(returned or {})
-        extras = given.pop(EXTRAS, None)
-        unknown = sorted(set(given) - set(self.samples))
-        if unknown:
-            raise self._error(turn.arm, f"returned {unknown[0]!r}, which is no metric of the case")
+        given, extras, places = dict(returned or {}), None, {}
+        if given:
+            extras = given.pop(EXTRAS, None)
+            places = self.judged.places(turn.arm, given.pop(UNITS, None), given.pop(CLUSTERS, None))
+            if unknown := sorted(set(given) - set(self.samples)):
+                raise self._error(turn.arm, f"returned {unknown[0]!r}, which is no metric of the case")
         twin = turn.name != turn.arm.name
         for metric in self.case.metrics:
-            if metric.kind == "time" or not (twin or metric.repeats):
-                values = self._values(turn.arm, metric, given, taken)
+            every_round = metric.kind == "time" or not (twin or metric.repeats)
+            if twin and not every_round:
+                continue
+            values = self._values(turn.arm, metric, given, taken)
+            values = self.judged.ordered(turn.arm, metric, values, places)
+            if every_round:
                 self.samples[metric.name].setdefault(turn.name, []).extend(values)
-            elif not twin:
-                self._keep_equal(turn.arm, metric, self._values(turn.arm, metric, given, taken), index)
+            else:
+                self._keep_equal(turn.arm, metric, values, index)
         if extras is not None and not twin:
             self.extras[turn.name] = self._plain(turn.arm, extras)
 
@@ -227,6 +222,11 @@ class _Results:
         self, arm: Arm, metric: Metric, given: Mapping[str, Any], taken: Mapping[str, int]
     ) -> list[float]:
         if metric.name in given:
+            if metric.kind == "time" and not self.case.times_itself:
+                raise self._error(
+                    arm,
+                    f"returned a {metric.name} of its own; a case that times itself declares times_itself",
+                )
             try:
                 values = list(_flat(given[metric.name]))
             except (TypeError, ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -10,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from ..records.record import Environment, Failure, Record
-from .blocks import Block
+from .blocks import Block, Planned
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,9 @@ class Progress(Protocol):
     def waiting(self, sentence: str) -> None:
         """Nothing goes on, for the reason given."""
 
+    def added(self, planned: Sequence[Planned]) -> None:
+        """So many blocks more than were planned at first."""
+
 
 class Silent:
     """Nobody is told."""
@@ -77,6 +81,9 @@ class Silent:
         return None
 
     def waiting(self, sentence: str) -> None:
+        return None
+
+    def added(self, planned: Sequence[Planned]) -> None:
         return None
 
 

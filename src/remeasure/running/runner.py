@@ -42,6 +42,8 @@ from .messages import Budget, Finished, Job, Progress, Silent, Usage
 class Outcome:
     """What became of the blocks of a run."""
 
+    planned: tuple[Planned, ...]
+    """What was planned, and what was added while it ran."""
     done: tuple[Block, ...]
     cached: tuple[Block, ...]
     failed: tuple[Block, ...]
@@ -59,39 +61,70 @@ def run(
     progress: Progress | None = None,
     budget_s: float | None = None,
     on_record: Callable[[Record], None] | None = None,
+    more: Callable[[Sequence[Planned]], Sequence[Planned]] | None = None,
 ) -> Outcome:
     """Run what is not finished yet and write a record of each block, failures too, as soon as it ends.
 
-    budget_s: seconds after which no block is begun and running ones end after their round. SIGTERM is taken
-    like Ctrl-C: what runs is ended, what is finished stays, KeyboardInterrupt is raised.
+    budget_s: seconds after which no block is begun and running ones end after their round. more: asked when all
+    blocks have ended which others shall follow, until it names none. SIGTERM is taken like Ctrl-C: what runs is
+    ended, what is finished stays, KeyboardInterrupt is raised.
     """
-    todo = [item for item in planned if not item.cached]
-    jobs = [
-        Job(item.block, item.timeout_s, item.memory_mb, item.timed, store.log_path(item.block.key))
-        for item in todo
-    ]
-    done: list[Block] = []
-    failed: list[Block] = []
-    cut_short: list[Block] = []
-    with _sigterm_interrupts(), closing(executor.run(jobs, progress or Silent(), Budget(budget_s))) as ended:
-        for finished in ended:
-            if finished.environment:
-                store.write_environment(*finished.environment)
-            record = _record(finished)
-            store.write(record)
-            (done if record.status == "ok" else failed).append(finished.job.block)
-            if record.budget_ended:
-                cut_short.append(finished.job.block)
-            if on_record:
-                on_record(record)
-    begun = {block.key for block in (*done, *failed)}
-    return Outcome(
-        done=tuple(done),
-        cached=tuple(item.block for item in planned if item.cached),
-        failed=tuple(failed),
-        not_started=tuple(item.block for item in todo if item.block.key not in begun),
-        cut_short=tuple(cut_short),
-    )
+    every, todo = list(planned), list(planned)
+    budget, told = Budget(budget_s), progress or Silent()
+    outcome = _Outcomes()
+    with _sigterm_interrupts():
+        while todo:
+            jobs = [_job(item, store) for item in todo if not item.cached]
+            with closing(executor.run(jobs, told, budget)) as ended:
+                for finished in ended:
+                    record = _keep(finished, store)
+                    outcome.add(finished.job.block, record)
+                    if on_record:
+                        on_record(record)
+            todo = list(more(every)) if more and not budget.ended else []
+            every += todo
+            told.added(todo)
+    return outcome.of(every)
+
+
+def _job(item: Planned, store: Store) -> Job:
+    return Job(item.block, item.timeout_s, item.memory_mb, item.timed, store.log_path(item.block.key))
+
+
+def _keep(finished: Finished, store: Store) -> Record:
+    """The record of a finished job, written down with where it ran."""
+    if finished.environment:
+        store.write_environment(*finished.environment)
+    record = _record(finished)
+    store.write(record)
+    return record
+
+
+class _Outcomes:
+    """Gathers what became of blocks."""
+
+    def __init__(self) -> None:
+        self.done: list[Block] = []
+        self.failed: list[Block] = []
+        self.cut_short: list[Block] = []
+
+    def add(self, block: Block, record: Record) -> None:
+        (self.done if record.status == "ok" else self.failed).append(block)
+        if record.budget_ended:
+            self.cut_short.append(block)
+
+    def of(self, planned: Sequence[Planned]) -> Outcome:
+        begun = {block.key for block in (*self.done, *self.failed)}
+        return Outcome(
+            planned=tuple(planned),
+            done=tuple(self.done),
+            cached=tuple(item.block for item in planned if item.cached),
+            failed=tuple(self.failed),
+            not_started=tuple(
+                item.block for item in planned if not item.cached and item.block.key not in begun
+            ),
+            cut_short=tuple(self.cut_short),
+        )
 
 
 def run_block(
@@ -196,11 +229,18 @@ def _filled(
         },
         metrics={
             metric.name: MetricRecord(
-                unit=metric.unit, better=metric.better, kind=metric.kind, clock=metric.clock, per=metric.per
+                unit=metric.unit,
+                better=metric.better,
+                kind=metric.kind,
+                clock=metric.clock,
+                per=metric.per,
+                exact=metric.exact,
             )
             for metric in case.metrics
         },
         samples=measured.samples,
+        units=measured.units,
+        clusters=measured.clusters,
         twin_of=measured.twin_of,
         order=measured.order,
         budget_ended=measured.budget_ended,

@@ -1,0 +1,122 @@
+"""What stands in a report beside its judgements: order, rows of cases, noise, failures, notes, the release before."""
+
+import msgspec
+import numpy as np
+import pytest
+from judging.judged_records import FAST, RANKED, SIMULATED, at, figure
+from records_factory import (
+    CPU,
+    NDCG,
+    SEEDS,
+    SYSTEM,
+    better,
+    claim,
+    failure,
+    judged,
+    provenance,
+    report,
+    timed,
+)
+
+from remeasure.judging import notes
+from remeasure.judging.judged import Report
+
+
+def test_papers_claims_come_first_then_others_then_ours():
+    claims = [
+        claim("a", by="remeasure"),
+        claim("b", by="other", source="a blog"),
+        claim("c"),
+        claim("d", unverified=True),
+        claim("e"),
+    ]
+    assert [judgement.id for judgement in report(FAST, claims).claims] == ["c", "e", "b", "d", "a"]
+
+
+def test_every_arm_of_every_metric_has_a_row():
+    rows = report([*FAST, *RANKED]).cases
+    assert [(row.case, row.metric, [arm.arm for arm in row.arms]) for row in rows] == [
+        ("speed", CPU.name, ["slow", "tuned", "ours"]),
+        ("ranking", NDCG.name, ["slow", "tuned", "ours", "peek"]),
+    ]
+    ours = rows[1].arms[2]
+    assert (ours.n, len(ours.per_seed), ours.role) == (400, 5, "reference")
+    assert ours.lo < ours.mean < ours.hi
+    assert rows[1].arms[3].invalid
+    timed_arm = rows[0].arms[0]
+    medians = [np.median(one.samples[CPU.name]["slow"]) for one in FAST]
+    assert timed_arm.mean == pytest.approx(np.exp(np.mean(np.log(medians))))
+    assert (timed_arm.n, timed_arm.spread) == (5, "interval")
+
+
+def test_noise_is_shown_for_every_twin():
+    (row,) = report(FAST).noise
+    assert (row.case, row.clock, row.n, row.ok) == ("speed", "cpu", 5, True)
+    (row,) = report([timed(seed, twin=1.1) for seed in SEEDS]).noise
+    assert row.ok is False
+
+
+def test_failures_are_shown():
+    (row,) = report([*FAST, failure(9)]).failures
+    assert (row.case, row.seed, row.kind, row.log_tail) == ("speed", 9, "timeout", "round 7")
+
+
+def test_the_same_records_give_the_same_report_in_any_order():
+    records = [*FAST, *RANKED, failure(9)]
+    claims = [claim(), better()]
+    encoded = [msgspec.json.encode(report(found, claims)) for found in (records, records[::-1])]
+    assert encoded[0] == encoded[1]
+    assert msgspec.json.decode(encoded[0], type=Report).claims[0].id == "faster"
+
+
+def test_date_is_that_of_the_latest_record():
+    made = report([timed(1, from_=at(3)), timed(2, from_=at(8))])
+    assert (made.date, made.systems[0].date) == ("2026-07-08", "2026-07-08")
+
+
+def test_system_row_names_every_commit_and_marks_a_dirty_tree():
+    assert report(FAST).systems[0].commit == "c" * 40
+    assert report([timed(1, from_=provenance(dirty="x"))]).systems[0].commit == "c" * 40 + "+dirty"
+    two = report([timed(1), timed(2, from_=provenance(commit="a" * 40))])
+    assert two.systems[0].commit == f"{'a' * 40}, {'c' * 40}"
+    assert report([]).systems[0].commit == ""
+
+
+@pytest.mark.parametrize(
+    "records,said",
+    [
+        ([judged(s, data=SIMULATED) for s in SEEDS], "Simulated data: made/ranking"),
+        ([judged(1)], "One seed: made/ranking"),
+        ([judged(1)], "Not all declared seeds are measured: made/ranking (1 of 5)"),
+        ([timed(1, budget_ended=True)], "The budget ended before all rounds of made/speed"),
+        ([timed(1, from_=provenance(dirty="x"))], "Uncommitted changes: made/speed"),
+        ([failure(1)], "Failed blocks: made/speed"),
+        ([timed(1, contract="x")], "The contract tests refused made/speed"),
+    ],
+)
+def test_notes_are_loud(records, said):
+    assert any(note.startswith(said) for note in report(records).notes)
+
+
+def test_many_cases_of_a_system_are_counted_not_named():
+    few = [f"small/{n}" for n in range(2)]
+    assert notes._list([*few, *(f"large/{n}" for n in range(9)), ""]) == "small/0, small/1, 9 cases of large"
+
+
+def test_nothing_is_said_of_an_honest_full_run():
+    assert report([*FAST, *RANKED]).notes == []
+
+
+def test_release_stands_beside_and_what_vanished_is_named():
+    released = {
+        "claims": [{"system": SYSTEM, "id": "faster", "verdict": "reproduced"},
+                   {"system": SYSTEM, "id": "gone", "verdict": "reproduced"},
+                   {"system": SYSTEM, "id": "never", "verdict": "not run"}],
+        "figures": [{"system": SYSTEM, "name": "time"}, {"system": SYSTEM, "name": "old figure"}],
+    }  # fmt: skip
+    made = report(FAST, [claim()], [figure("time")], release=released)
+    assert made.release == released
+    assert made.vanished == ["claim made/gone", "figure made: old figure"]
+    assert report([], [claim()], release=released).vanished[0] == "claim made/faster"
+    part = report(FAST, [claim()], [figure("time")], release=released, selection={"cases": ["speed"]})
+    assert part.vanished == []

@@ -1,0 +1,82 @@
+"""Intervals from the parts of a variance: bounds, p-values, what could have been detected."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from remeasure.judging.intervals import Interval, Part, alone, half_width, of_parts
+
+ONE = (Part(0.01, 4),)
+TWO = (Part(0.01, 4), Part(0.04, 200))
+
+
+def test_one_part_is_the_plain_t_interval():
+    values = np.array([1.0, 1.2, 0.9, 1.1, 1.3])
+    interval = of_parts(values.mean(), (Part(values.var(ddof=1) / 5, 4),), 5)
+    theirs = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (interval.lo, interval.hi) == pytest.approx((theirs.low, theirs.high))
+    assert interval.p(1.0) == pytest.approx(stats.ttest_1samp(values, 1.0).pvalue)
+    assert interval.at(0.9) == pytest.approx(stats.ttest_1samp(values, 0).confidence_interval(0.9))
+
+
+def test_two_parts_add_their_squared_half_widths():
+    wide = half_width(TWO, 0.95)
+    assert wide**2 == pytest.approx(half_width(TWO[:1], 0.95) ** 2 + half_width(TWO[1:], 0.95) ** 2)
+
+
+@given(st.floats(-3, 3), st.sampled_from([ONE, TWO]), st.floats(-3, 3))
+def test_p_is_below_alpha_exactly_where_the_interval_excludes_the_value(centre, parts, null):
+    interval = of_parts(centre, parts, 5)
+    p = interval.p(null)
+    edge = min(abs(null - interval.lo), abs(null - interval.hi))
+    if edge > 1e-6:
+        assert (p < 0.05) == (null < interval.lo or null > interval.hi)
+
+
+def test_logarithms_make_the_interval_a_factor_around_its_estimate():
+    interval = of_parts(math.log(2.0), ONE, 5, logs=True)
+    assert interval.estimate == pytest.approx(2.0)
+    assert interval.hi / 2 == pytest.approx(2 / interval.lo)
+    assert interval.p(2.0) == pytest.approx(1.0)
+    assert interval.p(0.0) is None
+
+
+def test_equal_samples_have_no_interval_instead_of_one_without_width():
+    interval = of_parts(3.0, (Part(0.0, 4),), 5)
+    assert interval.kind == "none"
+    assert interval.p(1.0) is None and interval.detectable() is None
+
+
+def test_a_scaled_interval_and_an_inverted_ratio_keep_their_p():
+    ratio = of_parts(math.log(2.0), ONE, 5, logs=True)
+    assert ratio.inverted().estimate == pytest.approx(0.5)
+    assert ratio.inverted().p(1.0) == pytest.approx(ratio.p(1.0))
+    plain = of_parts(2.0, TWO, 5)
+    assert plain.scaled(60.0).p(60.0) == pytest.approx(plain.p(1.0))
+    assert plain.scaled(-1.0).lo == pytest.approx(-plain.hi)
+
+
+def test_an_effect_of_the_detectable_size_is_found_in_four_of_five_repeats():
+    rng = np.random.default_rng(7)
+    values = rng.normal(0, 1, (4000, 8))
+    typical = of_parts(0.0, (Part(1 / 8, 7),), 8).detectable()
+    moved = values + typical
+    halves = stats.t.ppf(0.975, 7) * moved.std(axis=1, ddof=1) / math.sqrt(8)
+    found = (moved.mean(axis=1) - halves > 0).mean()
+    assert 0.76 <= found <= 0.86
+    assert of_parts(0.0, ONE, 5, logs=True).detectable() > 1
+
+
+def test_a_range_and_a_plain_value_have_no_p():
+    assert Interval(1.0, 0.5, 2.0, 200, "range").p(1.0) is None
+    assert alone(1.0, 1).p(0.0) is None
+
+
+@pytest.mark.parametrize("top", [1.0, 100.0])
+def test_p_of_a_share_is_the_exact_binomial_one(top):
+    share = Interval(0.9 * top, 0.55 * top, 0.99 * top, 10, trials=10)
+    assert share.p(0.5 * top) == pytest.approx(stats.binomtest(9, 10, 0.5).pvalue)

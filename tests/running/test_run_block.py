@@ -1,0 +1,61 @@
+"""One block, measured in this process: its record is complete, repeats, and names no folder of the user."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+from running.toy_blocks import planned
+
+from remeasure.errors import UserError
+from remeasure.records.record import Record
+from remeasure.records.store import Store
+from remeasure.running.runner import run_block
+
+pytestmark = pytest.mark.usefixtures("toys")
+
+
+def test_a_block_gives_a_complete_record(store: Store, tmp_path: Path) -> None:
+    (item,) = planned(store, cases=["prediction"], seeds=[3], overrides={"users": "40"})
+    told: list[tuple[int, int]] = []
+    record = run_block(item.block, on_round=lambda done, total: told.append((done, total)))
+    assert (record.key, record.status, record.contract) == (item.block.key, "ok", "passed")
+    assert record.evidence == "scaled"
+    assert record.overrides == {"users": "40"}
+    assert record.data and (record.data.kind, record.data.origin) == ("simulated", "simulator")
+    assert {len(values) for values in record.samples["accuracy"].values()} == {40}
+    assert set(record.samples["accuracy"]) == set(record.arms)
+    assert record.arms["group mean"].config["group"] is True
+    assert record.arms["group mean"].tuning and record.arms["group mean"].tuning["trials"] == 2
+    assert record.arms["peek"].invalid
+    assert record.metrics["accuracy"].per == "user"
+    assert record.provenance.command == item.block.command
+    assert record.provenance.fingerprint and record.provenance.environment
+    assert record.provenance.peak_rss_mb > 0
+    assert told[-1] == (5, 5)
+    assert msgspec.json.decode(msgspec.json.encode(record), type=Record) == record
+
+
+def test_the_users_own_data_are_measured_and_their_folder_is_not_written_down(
+    store: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "scores.tsv").write_bytes(
+        (Path(__file__).parents[1] / "toy/mirror/toydata/scores.tsv").read_bytes()
+    )
+    (item,) = planned(store, cases=["prediction"], seeds=[1], data_dir=str(tmp_path))
+    record = run_block(item.block)
+    assert record.data and (record.data.kind, record.data.origin) == ("real", "directory")
+    assert str(tmp_path) not in msgspec.json.encode(record).decode()
+
+
+def test_the_same_block_gives_the_same_quality_twice(store: Store) -> None:
+    (item,) = planned(store, cases=["prediction"], seeds=[1])
+    assert run_block(item.block).samples == run_block(item.block).samples
+
+
+def test_a_block_whose_code_or_data_changed_since_it_was_planned_is_refused(store: Store) -> None:
+    block = replace(planned(store, cases=["prediction"])[0].block, key="0" * 32)
+    with pytest.raises(UserError, match="not what they were when the run was planned"):
+        run_block(block)
