@@ -26,6 +26,7 @@ from remeasure.impls.blockllm.runs import swap as swap_runs
 from remeasure.impls.blockllm.sim.cost.shapes import LLAMA_7B, LLAMA_13B
 from remeasure.impls.blockllm.study.compare import Divergences
 from remeasure.impls.blockllm.study.swaps import Study
+from remeasure.impls.blockllm.study.text import joined
 from remeasure.impls.common import smollm
 
 TENANTS = ("movie reviews", "speeches", "genesis german")
@@ -93,6 +94,14 @@ def test_documents_are_averaged_over_the_chains_of_their_tenant() -> None:
         patch.setattr(study_runs, "tenant_of", lambda name, tenants: tenants[0])
         with pytest.raises(AssertionError, match="another mean"):
             check()
+
+
+def test_documents_are_named_in_the_order_in_which_their_numbers_come() -> None:
+    texts = study_runs.by_tenant(WIDTH_32, data(), "test", 12, 2)
+    named = study_runs.documents(texts)
+    assert named["units"] == [f"{tenant} {number}" for tenant in TENANTS for number in (0, 1)]
+    assert named["clusters"] == [tenant for tenant in TENANTS for _ in (0, 1)]
+    assert joined(list(texts.values())).documents == 6
 
 
 def measured(

@@ -78,6 +78,18 @@ def test_a_model_that_knows_stages_beats_the_rule_of_sizes(workloads: Workloads)
         assert model < size
 
 
+def test_all_systems_are_judged_on_the_same_bars_and_a_model_is_a_cluster_of_them(
+    workloads: Workloads,
+) -> None:
+    fits = (Fit("FlexServe"), Fit("Strawman"), Fit("NW-Base", "size"), Fit("Strawman", "told"))
+    named = [device.misfit(fit, workloads, 0) for fit in fits]
+    assert all(one["units"] == named[0]["units"] for one in named)
+    bars: list[str] = named[0]["units"]  # type: ignore[assignment]
+    models: list[str] = named[0]["clusters"]  # type: ignore[assignment]
+    assert [bar.startswith(f"{model}, ") for bar, model in zip(bars, models, strict=True)] == [True] * 16
+    assert len(set(models)) == 4
+
+
 def test_the_calibrated_place_of_every_sweep_has_the_same_speedup(workloads: Workloads) -> None:
     from remeasure.impls.flexserve.runs.regions import flash_gb_per_s
     from remeasure.impls.flexserve.sim.calibration import read

@@ -11,7 +11,7 @@ from remeasure.datasets.xmrec.generator import generate
 from remeasure.datasets.xmrec.loader import XmrecData, judge, load, simulation
 from remeasure.datasets.xmrec.request import Request
 from remeasure.impls.common.ranking import ndcg_at
-from remeasure.impls.opdai import arms, optimized, reference, twostage
+from remeasure.impls.opdai import arms, measures, optimized, reference, twostage
 from remeasure.impls.opdai.arms import SINGLE_MODELS
 from remeasure.impls.opdai.config import Nested, Single, Trees, TwoStage
 from remeasure.impls.opdai.dictionary import itemcf_iuf
@@ -20,7 +20,7 @@ from remeasure.impls.opdai.pieces import single_piece
 from remeasure.impls.opdai.predict import export_runs, submit
 from remeasure.impls.opdai.ranker import Rows
 from remeasure.impls.opdai.twostage import nested, single, two_stage
-from remeasure.judging.stats import mean_difference_interval
+from remeasure.judging.estimates import of_units
 
 SYSTEM = TwoStage(graph=False, sequence=False, embedding=None, trees=Trees(rounds=20), folds=3)
 
@@ -43,6 +43,12 @@ def quality(ranked: twostage.Ranked) -> float:
 
 def test_two_stages_beat_popularity(data: XmrecData) -> None:
     assert quality(two_stage(data, SYSTEM, 1)) > quality(single(data, Single("popularity"), 0))
+
+
+def test_every_number_bears_the_id_of_its_user(data: XmrecData) -> None:
+    found = measures.quality(two_stage(data, SYSTEM, 1))
+    assert list(found["units"]) == data.users.tolist()  # type: ignore[call-overload]
+    assert len(set(data.users.tolist())) == len(data.users) == len(found["NDCG@10"])  # type: ignore[arg-type]
 
 
 def test_the_same_seed_gives_the_same_out_of_fold_bytes(data: XmrecData) -> None:
@@ -145,4 +151,4 @@ def test_sources_without_relevance_do_not_help() -> None:
     data = replace(judge(markets, request, roles["targets"]), simulated=True)
     merged = ndcg_at(two_stage(data, SYSTEM, 1).rank)
     alone = ndcg_at(two_stage(data, replace(SYSTEM, others=()), 1).rank)
-    assert mean_difference_interval(merged - alone).lo <= 0
+    assert of_units((merged - alone)[:, None]).lo <= 0

@@ -1,7 +1,7 @@
 """The questions about real blocks: which may stand in for which, and what stitches, surrogates and speculation cost.
 
 Sizes are cut to what one core does in minutes: a few layers, some hundred tokens of each tenant, whole documents as the
-units that are drawn again for the intervals.
+units of the intervals, and tenants as their clusters.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PARAMETERS = Metric("parameters", "k", better="lower", kind="count")
 def profiles(
     tiny: dict[str, Any], full: dict[str, Any], smoke: dict[str, Any] | None = None
 ) -> dict[str, At]:
-    """One seed each: models, texts and what is drawn of them are fixed, and intervals are over documents."""
+    """One seed each: models, texts and what is drawn of them are fixed, and intervals are over documents, in clusters of tenants."""
     found = {
         "tiny": At(seeds=(0,), set={**MICRO, **tiny}, evidence="scaled"),
         "standard": At(seeds=(0,)),

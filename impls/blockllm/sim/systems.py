@@ -59,7 +59,8 @@ IDEAL = replace(
     hop_overhead_us=0.0,
     delta_us_per_row_group=0.0,
 )
-"""Ideal share: apps of one family batch on any copy of the foundation, without hops. A bound, not a system."""
+"""Ideal share: apps of one family batch on any copy of the foundation, without hops and without deltas, neither their
+time nor their bytes. A bound, not a system, and not one of each request: a copy that loads sooner may draw others."""
 
 STRAWMAN = replace(PM, max_batch=1, age_s=inf, replica_share=0.0, resident_models=1, kv_move="recompute")
 """One request at a time from one queue; a GPU holds one model and exchanges it whole."""

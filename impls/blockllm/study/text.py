@@ -1,6 +1,6 @@
 """Documents as equally long blocks of tokens, so that every figure can be said document by document.
 
-Intervals are bootstraps over documents: tokens of one document are too alike to be drawn apart.
+Intervals are over documents: tokens of one document are too alike to be counted apart.
 """
 
 from __future__ import annotations

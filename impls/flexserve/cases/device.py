@@ -1,7 +1,7 @@
 """The questions for the modelled device: everything here is computed, nothing of it was measured on a phone.
 
-A sample is one draw of what is uncertain (calibration tolerances, declared assumptions, prompt lengths), so an
-interval is the spread of the draws.
+A sample is one draw of what is uncertain (calibration tolerances, declared assumptions, prompt lengths), so
+what is shown is the range of the draws.
 """
 
 from __future__ import annotations

@@ -102,6 +102,8 @@ def _judged(
 
 def _print(judged: Judgement, measure: str) -> None:
     """One fact a line; a line without a fact is left out."""
+    from ..report.behind import behind
+
     unit = "×" if judged.kind == "ratio" else judged.unit
     said = " ".join(
         part for part in (judged.by if judged.by != "other" else judged.source, judged.where) if part
@@ -118,7 +120,8 @@ def _print(judged: Judgement, measure: str) -> None:
         "measured": "" if judged.estimate is None else f"{number} {unit}".strip(),
         "compares": f"{judged.treatment} with {judged.baseline}" if judged.baseline else judged.treatment,
         "metric": f"{judged.metric} of {judged.system}/{judged.case}" if judged.case else judged.metric,
-        "samples": f"{judged.n} over seeds {', '.join(map(str, judged.seeds))}" if judged.n else "",
+        **behind(judged),
+        "seeds": ", ".join(map(str, judged.seeds)) if judged.estimate is not None else "",
         "evidence": console.evidence(judged),
         "data": " ".join(part for part in (judged.data_label, judged.data_sha256[:12]) if part),
         "how": judged.how,

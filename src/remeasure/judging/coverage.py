@@ -1,7 +1,7 @@
 """How often the intervals cover, on data sets whose truth is known: `python -m remeasure.judging.coverage`.
 
-The same seed gives the same rows, whichever cells are run: each has a generator of its own, and in blocks of so many
-data sets. `--write` writes all rows to coverage.json, which docs/statistics.md and the report quote.
+The same seed gives the same rows, whichever cells are run: the generator of each follows from the seed and its name.
+`--write` writes all rows to coverage.json, which docs/statistics.md and the report quote.
 """
 
 from __future__ import annotations
