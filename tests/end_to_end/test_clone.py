@@ -63,4 +63,4 @@ def test_the_traceback_of_a_failure_holds_no_absolute_path(clone: Path, tmp_path
     assert "planted fault" in record.failure.traceback
     assert 'File "remeasure/running/measure.py"' in record.failure.traceback
     for text in (record.failure.message, record.failure.traceback, record.failure.log_tail):
-        assert not re.search(r'(?<![\w.~)\]])/[A-Za-z]', text), text
+        assert not re.search(r"(?<![\w.~)\]])/[A-Za-z]", text), text

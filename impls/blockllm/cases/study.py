@@ -33,7 +33,7 @@ PARAMETERS = Metric("parameters", "k", better="lower", kind="count")
 def profiles(
     tiny: dict[str, Any], full: dict[str, Any], smoke: dict[str, Any] | None = None
 ) -> dict[str, At]:
-    """One seed each: models, texts and what is drawn of them are fixed, and intervals are over documents, in clusters of tenants."""
+    """One seed each: models, texts and what is drawn of them are fixed; intervals are over documents by tenant."""
     found = {
         "tiny": At(seeds=(0,), set={**MICRO, **tiny}, evidence="scaled"),
         "standard": At(seeds=(0,)),
