@@ -12,7 +12,9 @@ def numbers(cases: Iterable[Case]) -> Iterator[Tracked]:
     for case in cases:
         base = next((arm for arm in case.arms if arm.role == "strawman"), case.arms[0])
         for metric in case.timed:
-            yield Tracked(case.id, metric.name, metric.better, TWIN_SUFFIX, base.name, f"of {base.name}")
+            yield Tracked(
+                case.id, metric.name, metric.better, TWIN_SUFFIX, base.name, f"of {base.name}", True
+            )
 
 
 globals().update(declare(numbers(tracked_cases())))

@@ -12,6 +12,8 @@ from .harness import TWIN_SUFFIX, Arm, Case, at_profile, measure, open_data, reg
 TAG = "tracked"
 PROFILES = ("asv", "tiny")
 """The first of these that a case has is what asv runs."""
+SMALLEST = 1e-6
+"""Anything smaller counts as this: a collapse to 0 must show as a cost and not look like absence."""
 Samples = Mapping[str, Mapping[str, list[list[float]]]]
 """metric → arm → one list of samples a seed; the A/A twin is the arm `TWIN_SUFFIX`."""
 Cache = Mapping[str, Samples | str]
@@ -30,6 +32,8 @@ class Tracked:
     base: str
     """The arm it is compared with; empty where the number stands alone."""
     unit: str
+    timed: bool = False
+    """A time, which is never 0."""
 
     @property
     def what(self) -> str:
@@ -48,11 +52,12 @@ class Tracked:
         """Of a pair of samples how much the arm costs for one that the base costs; without a base a mean a seed."""
         arms = samples[self.metric]
         if not self.base:
-            pairs = [(fmean(values), 1.0) for values in arms[self.arm]]
-        else:
-            blocks = zip(arms[self.arm], arms[self.base], strict=True)
-            pairs = [pair for ours, theirs in blocks for pair in zip(ours, theirs, strict=True)]
-        return [_ratio(*pair) if self.better == "lower" else _ratio(*reversed(pair)) for pair in pairs]
+            means = [fmean(values) for values in arms[self.arm]]
+            return means if self.better == "lower" else [1 / max(mean, SMALLEST) for mean in means]
+        blocks = zip(arms[self.arm], arms[self.base], strict=True)
+        pairs = [pair for ours, theirs in blocks for pair in zip(ours, theirs, strict=True)]
+        ordered = pairs if self.better == "lower" else [pair[::-1] for pair in pairs]
+        return [_cost(*pair, self.timed) for pair in ordered]
 
 
 def tracked_cases() -> list[Case]:
@@ -152,5 +157,8 @@ def _named(function: Callable[..., object], name: str, **attributes: object) -> 
     return function
 
 
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else float("nan")
+def _cost(part: float, whole: float, timed: bool) -> float:
+    """How much one costs for one of the other."""
+    if timed and min(part, whole) <= 0:
+        raise RuntimeError(f"rounds took {part:g} and {whole:g}: one of them took no time")
+    return max(part, SMALLEST) / max(whole, SMALLEST)

@@ -23,7 +23,8 @@ def numbers(cases: Iterable[Case]) -> Iterator[Tracked]:
                 base = strawman(case, arm)
                 if base:
                     unit = f"of {base.name}"
-                    yield Tracked(case.id, metric.name, metric.better, arm.name, base.name, unit)
+                    timed = metric.kind == "time"
+                    yield Tracked(case.id, metric.name, metric.better, arm.name, base.name, unit, timed)
                 elif not compared and metric.unit in SHARES:
                     unit = f"1 / {metric.unit}" if metric.better == "higher" else metric.unit
                     yield Tracked(case.id, metric.name, metric.better, arm.name, "", unit)

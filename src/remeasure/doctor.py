@@ -161,10 +161,12 @@ def _writable(name: str, folder: Path) -> Check:
 def _commit() -> Check:
     from .records.provenance import UNKNOWN, commit
 
-    head, dirty = commit()
-    if head == UNKNOWN:
-        return Check("commit", "note", "unknown: no git, or no checkout; records will say so.")
-    state = f"{head[:12]}, with uncommitted changes" if dirty else head[:12]
+    found = commit()
+    if found.commit == UNKNOWN:
+        return Check(
+            "commit", "note", f"unknown: {found.why}; records will say so, and no release takes them."
+        )
+    state = f"{found.commit[:12]}, with uncommitted changes" if found.dirty else found.commit[:12]
     return Check("commit", "ok", state)
 
 

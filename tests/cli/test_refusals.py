@@ -8,8 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from toy.env import use_toy
+from remeasure.data import hashes
+from remeasure.records.store import Store
+from toy.env import MIRROR, use_toy
 
 from .conftest import Cli, is_refusal
 
@@ -29,21 +32,42 @@ def foreign_version(path: Path) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 99}))
 
 
+def divided_by_ten(path: Path) -> None:
+    record = json.loads(path.read_text())
+    record["samples"] = {
+        metric: {arm: [value / 10 for value in values] for arm, values in arms.items()}
+        for metric, arms in record["samples"].items()
+    }
+    path.write_text(json.dumps(record))
+
+
 def unknown_key(path: Path) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "surprise": 1}))
 
 
-@pytest.mark.parametrize("damage", [cut_short, foreign_version, unknown_key])
+@pytest.mark.parametrize("damage", [cut_short, foreign_version, divided_by_ten, unknown_key])
 def test_a_damaged_record_is_named_and_kept(cli: Cli, tmp_path: Path, damage: Callable[[Path], None]) -> None:
     assert cli("run", *ONE).code == 0
     path = a_record(tmp_path)
     damage(path)
     before = path.read_bytes()
-    for command in ("run", "plan", "report"):
-        said = cli(command, *ONE)
+    looking = (
+        ("report", *ONE),
+        ("export",),
+        ("compare", "this", "this"),
+        ("show", "toysys/own-ratings-help"),
+    )
+    for command in looking:
+        said = cli(*command)
         assert is_refusal(said), command
-        assert path.name in said.err
-    assert path.read_bytes() == before
+        assert path.name in said.err, command
+    assert path.read_bytes() == before, "what is bad is never moved"
+    assert cli("plan", *ONE).code == 0
+    said = cli("run", *ONE)
+    assert said.code == 0
+    assert "Left out: " in said.err and path.name in said.err
+    assert path.read_bytes() != before
+    assert cli("report", *ONE).code == 0
 
 
 def test_results_that_are_no_folder_are_refused(cli: Cli, tmp_path: Path) -> None:
@@ -91,11 +115,31 @@ def test_a_release_that_is_damaged_is_named(cli: Cli, tmp_path: Path) -> None:
     assert "latest.json" in said.err
 
 
+def made_by(tmp_path: Path, **provenance: str) -> None:
+    """The one record, as if other code had made it."""
+    store = Store(tmp_path / "remeasure-results")
+    record = store.read(a_record(tmp_path).stem)
+    store.write(replace(record, provenance=replace(record.provenance, **provenance)))
+
+
+def test_data_that_changed_under_a_remembered_hash_are_not_released(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The release reads the files once more, whatever is remembered of them."""
+    shutil.copytree(MIRROR, tmp_path / "mirror")
+    monkeypatch.setenv("REMEASURE_DATA", str(tmp_path / "mirror"))
+    assert cli("run", *ONE).code == 0
+    made_by(tmp_path, commit="f" * 40, dirty="")
+    monkeypatch.setattr(hashes, "_read", lambda path, size: ("0" * 64, "0" * 40))
+    said = cli("report", *ONE, "--release")
+    assert said.code == 2
+    assert "does not have the sha256 of its card" in said.err
+    assert not (tmp_path / "remeasure-results" / "releases" / "latest.json").exists()
+
+
 def test_an_uncommitted_tree_is_not_released(cli: Cli, tmp_path: Path) -> None:
     assert cli("run", *ONE).code == 0
-    record = json.loads(a_record(tmp_path).read_text())
-    record["provenance"] |= {"commit": "f" * 40, "dirty": "d" * 64}
-    a_record(tmp_path).write_text(json.dumps(record))
+    made_by(tmp_path, commit="f" * 40, dirty="d" * 64)
     said = cli("report", *ONE, "--release")
     assert said.code == 2
     assert "uncommitted" in said.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -149,6 +150,23 @@ def test_a_file_is_hashed_once_and_again_when_it_changes(
     assert seen == ["scores.tsv"] * 2
     (mirror / "scores.tsv").write_bytes(SCORES + b"\n")
     with pytest.raises(UserError):
+        resolve(card)
+
+
+@pytest.mark.parametrize("how", ["in place", "another file"])
+def test_a_changed_byte_with_its_times_set_back_is_seen(card: DataCard, mirror: Path, how: str) -> None:
+    path = mirror / "scores.tsv"
+    resolve(card)
+    before = path.stat()
+    changed = SCORES[:-2] + bytes([SCORES[-2] ^ 1]) + SCORES[-1:]
+    if how == "another file":
+        (mirror / "new").write_bytes(changed)
+        (mirror / "new").replace(path)
+    else:
+        path.write_bytes(changed)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    with pytest.raises(UserError, match="does not have the sha256 of its card"):
         resolve(card)
 
 

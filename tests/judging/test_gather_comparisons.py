@@ -47,7 +47,7 @@ def test_a_round_counts_once_however_many_values_it_returns():
     many = []
     for seed in SEEDS:
         one = timed(seed, order=[["slow", "ours"]] * 12)
-        tripled = {arm: list(np.repeat(values, 3)) for arm, values in one.samples[CPU.name].items()}
+        tripled = {arm: np.repeat(values, 3).tolist() for arm, values in one.samples[CPU.name].items()}
         many.append(msgspec.structs.replace(one, samples={CPU.name: tripled}))
     once, thrice = verdict_on(claim(), FAST), verdict_on(claim(), many)
     assert (thrice.rounds, thrice.lo, thrice.hi) == (12, pytest.approx(once.lo), pytest.approx(once.hi))
@@ -210,7 +210,7 @@ def test_clusters_of_users_widen_the_interval():
 
     def moved(one):
         samples = msgspec.to_builtins(one.samples)
-        samples[NDCG.name]["ours"] = list(np.add(samples[NDCG.name]["ours"], shift))
+        samples[NDCG.name]["ours"] = np.add(samples[NDCG.name]["ours"], shift).tolist()
         return units_of(one, names, samples=samples)
 
     apart = verdict_on(better(), [moved(one) for one in alike])

@@ -80,6 +80,22 @@ def test_a_share_stands_for_itself_where_no_strawman_is(tracked: dict[str, Modul
     assert all(number.base == "slow" for number in tracked["ratios"].numbers([compared]))
 
 
+def test_a_quality_that_collapses_is_a_high_cost_and_not_absent(tracked: dict[str, ModuleType]) -> None:
+    measured = tracked["measured"]
+    worthless = measured.Tracked("c", "NDCG@10", "higher", "a", "", "1 / NDCG@10")
+    assert worthless.costs({"NDCG@10": {"a": [[0.0, 0.0], [0.5, 0.5]]}}) == [1e6, 2.0]
+    compared = measured.Tracked("c", "hits", "higher", "a", "b", "of b")
+    assert compared.costs({"hits": {"a": [[0.0]], "b": [[1.0]]}}) == [1e6]
+
+
+def test_a_time_of_nothing_fails(tracked: dict[str, ModuleType]) -> None:
+    measured = tracked["measured"]
+    timed = measured.Tracked("c", "CPU", "lower", "a", "b", "of b", True)
+    with pytest.raises(RuntimeError, match="took no time"):
+        timed.costs({"CPU": {"a": [[1.0]], "b": [[0.0]]}})
+    assert timed.costs({"CPU": {"a": [[1.0]], "b": [[2.0]]}}) == [0.5]
+
+
 def test_negative_controls_are_not_tracked(tracked: dict[str, ModuleType]) -> None:
     assert not [number for number in tracked["quality"].numbers(toy_cases()) if "peek" in number.what]
 

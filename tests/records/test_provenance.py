@@ -106,20 +106,21 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def test_a_clean_working_copy_has_a_commit_and_no_dirty_hash(working_copy: Path) -> None:
-    assert commit() == (_git(working_copy, "rev-parse", "HEAD"), "")
+    found = commit()
+    assert (found.commit, found.dirty, found.why) == (_git(working_copy, "rev-parse", "HEAD"), "", "")
 
 
 def test_what_is_uncommitted_outside_results_makes_the_tree_dirty(working_copy: Path) -> None:
     (working_copy / "results" / "latest.json").write_text("{1}")
     (working_copy / "results" / "new.json").write_text("{}")
     (working_copy / "ignored").write_text("x")
-    assert commit()[1] == ""
+    assert commit().dirty == ""
     (working_copy / "src" / "remeasure" / "__init__.py").write_text("x = 2\n")
-    edited = commit()[1]
+    edited = commit().dirty
     (working_copy / "new.py").write_text("y = 1\n")
-    untracked = commit()[1]
+    untracked = commit().dirty
     (working_copy / "new.py").write_text("y = 2\n")
-    assert len({"", edited, untracked, commit()[1]}) == 4
+    assert len({"", edited, untracked, commit().dirty}) == 4
 
 
 def test_a_package_inside_a_repository_that_does_not_track_it_has_no_commit(
@@ -129,12 +130,42 @@ def test_a_package_inside_a_repository_that_does_not_track_it_has_no_commit(
     inside.mkdir(parents=True)
     (inside / "__init__.py").write_text("x = 1\n")
     monkeypatch.setattr(provenance, "PACKAGE", inside)
-    assert commit() == ("unknown", "")
+    assert (commit().commit, commit().why) == ("unknown", "this code is no checkout")
 
 
 def test_without_git_the_commit_is_unknown(working_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    assert commit() == ("unknown", "")
+    assert (commit().commit, commit().why) == ("unknown", "git is not here")
+
+
+@pytest.mark.parametrize("variable", ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_CONFIG_PARAMETERS"])
+def test_what_another_git_left_in_the_environment_changes_nothing(
+    working_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    (working_copy / "new.py").write_text("y = 1\n")
+    before = commit()
+    assert before.commit != "unknown" and before.dirty
+    monkeypatch.setenv(variable, str(tmp_path / "elsewhere"))
+    assert commit() == before
+
+
+def test_git_that_refuses_is_told_from_no_checkout_with_its_remedy(
+    working_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing = tmp_path / "bin" / "git"
+    refusing.parent.mkdir()
+    refusing.write_text(
+        "#!/bin/sh\n"
+        '[ "$1" = rev-parse ] && exit 0\n'
+        "echo \"fatal: detected dubious ownership in repository at 'x'\" >&2\n"
+        "echo 'git config --global --add safe.directory x' >&2\n"
+        "exit 128\n"
+    )
+    refusing.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{refusing.parent}:/usr/bin:/bin")
+    found = commit()
+    assert found.commit == "unknown"
+    assert "git refuses" in found.why and "safe.directory" in found.why
 
 
 @pytest.fixture

@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from remeasure.errors import UserError
-from remeasure.records.record import ArmRecord, Environment, Failure, MetricRecord, Provenance, Record
+from remeasure.records.record import (
+    ArmRecord,
+    Environment,
+    Failure,
+    MetricRecord,
+    Provenance,
+    Record,
+    content_digest,
+)
 from remeasure.records.store import Store, write_whole
 
 PROVENANCE = Provenance(
@@ -48,7 +56,9 @@ RECORD = Record(
     contract="passed",
     provenance=PROVENANCE,
 )
+RECORD = replace(RECORD, digest=content_digest(RECORD))
 FAILED = replace(RECORD, status="failure", samples={}, failure=Failure(kind="timeout", message="Too long."))
+FAILED = replace(FAILED, digest=content_digest(FAILED))
 ENVIRONMENT = Environment(
     python="3.11.0",
     packages={"numpy": "2.0"},
@@ -195,9 +205,11 @@ def test_a_record_cut_at_any_byte_is_called_damaged(
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        (b'"schema":1', b'"schema":2', "written with record schema 2, and this remeasure reads schema 1"),
-        (b'"schema":1,', b'"schema":2,"news":true,', "written with record schema 2"),
-        (b'"schema":1,', b"", "damaged"),
+        (b'"schema":2', b'"schema":1', "written with record schema 1, and this remeasure reads schema 2"),
+        (b'"schema":2,', b'"schema":3,"news":true,', "written with record schema 3"),
+        (b'"schema":2,', b"", "damaged"),
+        (b"[0.1,0.2", b"[0.01,0.02", "its digest does not agree with its content"),
+        (b'"contract":"passed"', b'"contract":"a pass"', "its digest does not agree with its content"),
         (b'"seed":1', b'"seed":"one"', "damaged"),
         (b'"seed":1', b'"seed":1,"unknown":1', "damaged"),
         (b"0.2", b"null", "damaged"),
@@ -216,6 +228,31 @@ def test_a_foreign_or_damaged_record_is_refused_naming_file_and_remedy(
     assert said in sentence
     assert "abc123.json" in sentence
     assert "`remeasure clean`" in sentence
+
+
+def test_all_files_that_cannot_be_used_are_named_at_once_and_only_those_of_the_systems_asked_for(
+    store: Store,
+) -> None:
+    for system, key in (("one", "a"), ("one", "b"), ("two", "c"), ("two", "d")):
+        path = store.write(replace(RECORD, system=system, key=key))
+        if key in "bcd":
+            path.write_bytes(path.read_bytes().replace(b"0.2", b"0.3"))
+    sentence = refused(store.read_all)
+    assert all(f"{key}.json is damaged" in sentence for key in "bcd")
+    assert [record.key for record in store.read_all(skip_bad=True)] == ["a"]
+    assert "b.json" in refused(lambda: store.read_all(systems={"one"}))
+    assert len(store.bad({"two"})) == 2 and len(store.bad({"one"})) == 1
+    assert store.read_all(systems=set()) == []
+    assert len(files(store)) == 4, "what is bad is named and never moved"
+
+
+def test_a_record_that_cannot_be_used_counts_as_none(store: Store) -> None:
+    path = store.write(RECORD)
+    assert store.usable("abc123") == RECORD
+    path.write_bytes(b"{}")
+    assert store.usable("abc123") is None
+    assert store.usable("other") is None
+    assert store.last_seconds("sys", "case", "smoke") is None
 
 
 def test_a_damaged_environment_is_refused(store: Store) -> None:

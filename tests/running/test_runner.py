@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from running.toy_blocks import InProcess, Log, planned
@@ -9,8 +11,9 @@ from running.toy_blocks import InProcess, Log, planned
 from remeasure.errors import UserError
 from remeasure.records.record import Record
 from remeasure.records.store import Store
+from remeasure.running import runner
 from remeasure.running.executors.local import LocalExecutor
-from remeasure.running.runner import Outcome, run
+from remeasure.running.runner import Outcome, run, run_block
 
 pytestmark = pytest.mark.usefixtures("toys")
 
@@ -80,10 +83,29 @@ def test_another_engine_can_carry_the_blocks(store: Store) -> None:
     assert len(outcome.done) == len(store.read_all()) == 3
 
 
-def test_a_damaged_record_stops_planning_with_its_name(store: Store) -> None:
+def test_a_damaged_record_is_measured_anew(store: Store) -> None:
     (item,) = planned(store, cases=["prediction"], seeds=[1])
     run([item], store, InProcess())
-    path = store.path(store.read(item.block.key))
+    whole = store.read(item.block.key)
+    path = store.path(whole)
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(UserError, match=rf"{path.name} is damaged"):
-        planned(store, cases=["prediction"], seeds=[1])
+    (again,) = planned(store, cases=["prediction"], seeds=[1])
+    assert not again.cached
+    run([again], store, InProcess())
+    assert store.read(item.block.key).samples == whole.samples
+
+
+def test_code_that_is_edited_while_it_runs_is_a_failure_and_never_served(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second look at the code finds another than the first."""
+    (item,) = planned(store, cases=["prediction"], seeds=[1])
+    looks = iter([item.block.key])
+    real = runner.fingerprint
+
+    def edited(system: Any, card: Any) -> str:
+        return str(real(system, card)) if next(looks, None) else "edited"
+
+    monkeypatch.setattr(runner, "fingerprint", edited)
+    with pytest.raises(UserError, match="code was changed while it was measured"):
+        run_block(item.block)

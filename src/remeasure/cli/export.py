@@ -40,9 +40,8 @@ def export(
     cases = {found.case(name).id for name in case or ()}
     records = [
         record
-        for record in Store(places(results).results).read_all(profile)
-        if (not systems or record.system in systems)
-        and (not cases or f"{record.system}/{record.case}" in cases)
+        for record in Store(places(results).results).read_all(profile, systems or None)
+        if (not cases or f"{record.system}/{record.case}" in cases)
     ]
     if not records:
         raise UserError("no finished block matches; `remeasure run` first.")

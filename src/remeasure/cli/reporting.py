@@ -17,21 +17,29 @@ if TYPE_CHECKING:
 
 
 def build(
-    selected: Selection, planned: Sequence[Planned], store: Store, where: Places, *, releasing: bool = False
+    selected: Selection,
+    planned: Sequence[Planned],
+    store: Store,
+    where: Places,
+    *,
+    releasing: bool = False,
+    skip_bad: bool = False,
 ) -> Report:
     """Judge what is finished of the planned blocks; of a case with none, what older code gave.
 
     Other seeds that were measured enter only where they were named, or the case's precision asked for them: which
-    seeds count may not depend on what they gave.
+    seeds count may not depend on what they gave. skip_bad: leave out records that cannot be used, which `run` has
+    named and measured anew; else all of them are refused together.
     """
     keys = {item.block.key for item in planned}
-    records = [store.read(key) for key in sorted(keys) if store.has(key)]
+    every = store.read_all(selected.profile, {item.block.system for item in planned}, skip_bad=skip_bad)
+    records = [record for record in every if record.key in keys]
     have = {(record.system, record.case) for record in records}
     lack = {(item.block.system, item.block.case) for item in planned} - have
     own = _own_hashes(planned)
     records += [
         record
-        for record in store.read_all(selected.profile)
+        for record in every
         if (record.system, record.case) in lack
         and (own is None or (record.data and record.data.sha256 in own))
     ]
@@ -76,6 +84,19 @@ def write(report: Report, where: Places) -> str:
     return shown(next(path for path in render(report, where.site) if path.name == "index.html"))
 
 
+def _verify_data(report: Report) -> None:
+    """Read the files of every real data set behind the report once more, believing no hash computed before."""
+    from ..data.copies import locate, verify
+    from ..declared.registry import registry
+
+    found = registry()
+    measured = {found.case(f"{row.system}/{row.case}").dataset for row in report.cases if row.data == "real"}
+    for name in sorted(measured):
+        card = found.dataset(name)
+        if copy := locate(card):
+            verify(card, copy[0], remember=False)
+
+
 def latest(where: Places) -> dict[str, Any] | None:
     """The committed release's `latest.json`; None where nothing was released."""
     import msgspec
@@ -94,6 +115,7 @@ def release(report: Report, where: Places) -> list[Path]:
     from ..report import render
     from ..report.latest import read_latest, update_readme, write_release, write_schemas
 
+    _verify_data(report)
     path = write_release(report, where.releases)
     written = [path, *render(report, where.releases / report.profile)]
     written += write_schemas(where.releases / "schemas")

@@ -54,8 +54,9 @@ def run(
     found, store = registry(), Store(where.results)
     planned = selected.plan(found, store)
     _read_own(selected, planned, found)
+    _warn(planned, store)
     ended, outcome = _measure(planned, store, limit, _more(selected, found, store))
-    report = reporting.build(selected, outcome.planned, store, where)
+    report = reporting.build(selected, outcome.planned, store, where, skip_bad=True)
     page = reporting.write(report, where)
     _say(report, outcome, page, json)
     raise typer.Exit(_code(outcome, ended, report, words))
@@ -80,6 +81,22 @@ def _read_own(selected: Selection, planned: Sequence[Planned], found: Registry) 
         read_once(own, (item.asked for item in planned if not item.cached), found)
     if left_out := selected.left_out(found):
         console.note(left_out)
+
+
+def _warn(planned: Sequence[Planned], store: Store) -> None:
+    """What a person wants to know before an hour of measuring, not after it."""
+    from ..records.provenance import UNKNOWN, commit
+
+    store.prepare()
+    for sentence in store.bad({item.block.system for item in planned}):
+        console.note(f"Left out: {sentence}")
+    revision = commit()
+    if revision.commit == UNKNOWN:
+        console.note(
+            f"The commit of this code is unknown ({revision.why}): no release will take these records."
+        )
+    elif revision.dirty:
+        console.note("There are uncommitted changes: no release will take these records.")
 
 
 def _more(selected: Selection, found: Registry, store: Store) -> More | None:

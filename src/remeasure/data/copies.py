@@ -50,7 +50,7 @@ def locate(card: DataCard) -> tuple[Path, Literal["REMEASURE_DATA", "cache"]] | 
 def verify(card: DataCard, root: Path, *, remember: bool = True) -> Verified:
     """Check every file below `root` against the card; raises UserError naming the first that is wrong.
 
-    remember: believe a hash computed before for the same size and modification time.
+    remember: believe a hash computed before for the same size, times of change and inode.
     """
     hashes = Hashes(cache_dir() / "hashes", root, remember)
     present = {name: path for name, path in visible_files(root) if not _beside(name)}

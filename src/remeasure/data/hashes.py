@@ -1,4 +1,4 @@
-"""Hashes of data files, remembered between runs by size and modification time."""
+"""Hashes of data files, remembered between runs by size, times of change and inode."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from ..struct import Struct
 class _Known(Struct, frozen=True):
     size: int
     mtime_ns: int
+    ctime_ns: int
+    """Changes with the content even where mtime was set back."""
+    inode: int
     sha256: str
     git_blob: str
 
@@ -67,8 +70,9 @@ class Hashes:
         try:
             stat = path.stat()
             known = self.known.get(name)
-            if known is None or (known.size, known.mtime_ns) != (stat.st_size, stat.st_mtime_ns):
-                known = _Known(stat.st_size, stat.st_mtime_ns, *_read(path, stat.st_size))
+            now = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+            if known is None or (known.size, known.mtime_ns, known.ctime_ns, known.inode) != now:
+                known = _Known(*now, *_read(path, stat.st_size))
                 self.known[name], self.changed = known, True
         except OSError as error:
             raise UserError(f"{path} cannot be read ({error.strerror}); make it readable.") from None

@@ -11,7 +11,7 @@ import msgspec
 from ..contracts import Case
 from ..declared.registry import Registry, System
 from ..records.provenance import fingerprint as code_fingerprint
-from ..records.record import Environment, Record
+from ..records.record import Environment, Record, content_digest
 from .coverage_table import read_table
 from .judged import CaseSummary, FigureRow, Noise, Report, SystemRow
 from .multiplicity import chance
@@ -87,7 +87,7 @@ def build_report(
     return Report(
         schema=REPORT_SCHEMA,
         profile=profile,
-        generated_from=_hash(sorted(record.key for record in used)),
+        generated_from=_hash(sorted(record.digest or content_digest(record) for record in used)),
         date=max((record.provenance.started for record in used), default="")[:10],
         systems=rows,
         environments={

@@ -229,7 +229,7 @@ class Report(Struct, frozen=True):
     schema: int
     profile: str
     generated_from: str
-    """Hash of the records' keys: the same records give the same bytes."""
+    """Hash of the records' contents: the same records give the same bytes."""
     date: str
     """Date of the latest record, never of rendering."""
     systems: list[SystemRow]

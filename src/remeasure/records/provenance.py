@@ -9,6 +9,8 @@ import platform
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -67,19 +69,35 @@ def environment() -> tuple[str, Environment]:
     return sha_of(record), record
 
 
-def commit() -> tuple[str, str]:
-    """The commit this code is from, and a hash of what is uncommitted outside results/ (empty when clean).
+@dataclass(frozen=True)
+class Revision:
+    """What git says of this code."""
 
-    `unknown` where the code is no working copy: installed from a wheel, or git is missing.
+    commit: str
+    """40 hex digits, or `unknown`."""
+    dirty: str
+    """Hash of what is uncommitted outside results/; empty when clean."""
+    why: str = ""
+    """Where the commit is unknown, why: git's own words where it refuses, which say what helps."""
+
+
+def commit() -> Revision:
+    """The commit this code is from, and what is uncommitted.
+
+    `unknown` where the code is no working copy (installed from a wheel), git is missing, or git refuses.
     """
     try:
         # A package installed into an environment inside some repository is not that repository's code.
         _git(PACKAGE, "ls-files", "--error-unmatch", "--", "__init__.py")
         root = Path(_git(PACKAGE, "rev-parse", "--show-toplevel").decode().strip())
         head = _git(root, "rev-parse", "HEAD").decode().strip()
-        return head, _dirty(root)
+        return Revision(head, _dirty(root))
+    except subprocess.CalledProcessError as error:
+        said = " ".join(error.stderr.decode(errors="replace").split())
+        refused = "dubious ownership" in said
+        return Revision(UNKNOWN, "", f"git refuses: {said}" if refused else "this code is no checkout")
     except (OSError, subprocess.SubprocessError):
-        return UNKNOWN, ""
+        return Revision(UNKNOWN, "", "git is not here")
 
 
 def fingerprint(system: System, card: DataCard) -> str:
@@ -214,9 +232,20 @@ def _content(path: Path) -> Iterator[bytes]:
 
 
 def _git(folder: Path, *arguments: str) -> bytes:
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    # What a hook or another git left in the environment names its own repository, not the one that is asked about.
+    inherited = {name: value for name, value in os.environ.items() if name not in _of_a_repository()}
+    environment = {**inherited, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     command = ["git", "-C", str(folder), *arguments]
     return subprocess.run(command, capture_output=True, check=True, timeout=60, env=environment).stdout
+
+
+@cache
+def _of_a_repository() -> frozenset[str]:
+    """Variables by which git names a repository."""
+    listed = subprocess.run(
+        ["git", "rev-parse", "--local-env-vars"], capture_output=True, check=True, timeout=60
+    )
+    return frozenset(listed.stdout.decode().split())
 
 
 def _add(digest: hashlib._Hash, name: str, content: bytes) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Literal
+
+import msgspec
 
 from ..struct import Struct
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class MetricRecord(Struct, frozen=True):
@@ -98,6 +101,14 @@ class Record(Struct, frozen=True, kw_only=True):
     """`passed`, or the sentence that says what the contract test refused."""
     failure: Failure | None = None
     provenance: Provenance
+    digest: str = ""
+    """sha256 over all the rest, put in when it is written and checked when it is read."""
+
+
+def content_digest(record: Record) -> str:
+    """sha256 over the record without its own digest."""
+    content = msgspec.json.encode(msgspec.structs.replace(record, digest=""), order="deterministic")
+    return hashlib.sha256(content).hexdigest()
 
 
 class Environment(Struct, frozen=True):

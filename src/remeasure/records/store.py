@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +17,7 @@ import msgspec
 import psutil
 
 from ..errors import UserError
-from .record import SCHEMA, Environment, Record
+from .record import SCHEMA, Environment, Record, content_digest
 
 T = TypeVar("T")
 
@@ -49,6 +49,10 @@ class Store:
         self.root = root
         self.runs = root / "runs"
 
+    def prepare(self) -> None:
+        """Make the folder of records; raises UserError where that cannot be, before an hour of measuring."""
+        _make_folder(self.runs)
+
     def path(self, record: Record) -> Path:
         return self.runs / record.system / record.case / f"{record.key}.json"
 
@@ -59,8 +63,8 @@ class Store:
         return folder / f"{key}.log"
 
     def write(self, record: Record) -> Path:
-        """Put the record in its place, over an older one of the same key; checked before it is written."""
-        encoded = msgspec.json.encode(record)
+        """Put the record in its place, over an older one of the same key; sealed and checked before it is written."""
+        encoded = msgspec.json.encode(msgspec.structs.replace(record, digest=content_digest(record)))
         try:
             msgspec.json.decode(encoded, type=Record)
         except msgspec.ValidationError as error:
@@ -81,16 +85,47 @@ class Store:
             raise KeyError(key)
         return _read_record(path)
 
-    def read_all(self, profile: str | None = None) -> list[Record]:
-        """Every record (of a profile), failures included, sorted by key."""
-        records = (_read_record(path) for path in self._paths())
+    def usable(self, key: str) -> Record | None:
+        """The record of `key`, or None where there is none or it cannot be used: it is then measured anew."""
+        try:
+            return self.read(key)
+        except (KeyError, UserError):
+            return None
+
+    def read_all(
+        self, profile: str | None = None, systems: Collection[str] | None = None, *, skip_bad: bool = False
+    ) -> list[Record]:
+        """Every record (of a profile, of some systems), failures included, sorted by key.
+
+        Raises UserError that names every file that cannot be used; skip_bad: leaves them out instead.
+        """
+        records, bad = self._scan(systems)
+        if bad and not skip_bad:
+            raise UserError(" ".join(bad))
         chosen = (record for record in records if profile is None or record.profile == profile)
         return sorted(chosen, key=lambda record: record.key)
 
+    def bad(self, systems: Collection[str] | None = None) -> list[str]:
+        """A sentence for every file of these systems that cannot be used."""
+        return self._scan(systems)[1]
+
+    def _scan(self, systems: Collection[str] | None) -> tuple[list[Record], list[str]]:
+        records, bad = list[Record](), list[str]()
+        for path in sorted(self.runs.glob("*/*/*.json")):
+            if systems is None or path.parent.parent.name in systems:
+                try:
+                    records.append(_read_record(path))
+                except UserError as error:
+                    bad.append(str(error))
+        return records, bad
+
     def last_seconds(self, system: str, case: str, profile: str) -> float | None:
         """How long the latest finished block of a case took; one of the same profile, if there is one."""
-        heads = [_read(path, _Head) for path in (self.runs / system / case).glob("*.json")]
-        done = [head for head in heads if head.status == "ok"]
+        done = []
+        for path in (self.runs / system / case).glob("*.json"):
+            with suppress(UserError):
+                head = _read(path, _Head)
+                done += [head] if head.status == "ok" else []
         if not done:
             return None
         return max(
@@ -107,9 +142,6 @@ class Store:
     def environments(self) -> dict[str, Environment]:
         paths = sorted((self.root / "environments").glob("*.json"))
         return {path.stem: _decode(path, _bytes(path), Environment) for path in paths}
-
-    def _paths(self) -> Iterator[Path]:
-        return self.runs.glob("*/*/*.json")
 
     def _find(self, key: str) -> Path | None:
         return next(self.runs.glob(f"*/*/{key}.json"), None)
@@ -163,6 +195,10 @@ def _read_record(path: Path) -> Record:
     record = _read(path, Record)
     if record.key != path.stem:
         raise _damaged(path, f"it holds the record {record.key}")
+    if record.digest != content_digest(record):
+        raise _damaged(
+            path, "its digest does not agree with its content, so it was changed after it was written"
+        )
     return record
 
 

@@ -198,7 +198,5 @@ def block_of(
 
 def _is_finished(store: Store, block: Block) -> bool:
     """A failure is tried again, and so is a block that a budget cut short."""
-    if not store.has(block.key):
-        return False
-    record = store.read(block.key)
-    return record.status == "ok" and not record.budget_ended
+    record = store.usable(block.key)
+    return record is not None and record.status == "ok" and not record.budget_ended

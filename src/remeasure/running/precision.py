@@ -39,8 +39,8 @@ def _of_case(found: Registry, store: Store, enough: Enough, items: Sequence[Plan
     have = len(items)
     if not at.precision or not set(at.seeds) <= {item.block.seed for item in items}:
         return
-    records = [store.read(item.block.key) for item in items if store.has(item.block.key)]
-    whole = [record for record in records if record.status == "ok" and not record.budget_ended]
+    records = [store.usable(item.block.key) for item in items]
+    whole = [record for record in records if record and record.status == "ok" and not record.budget_ended]
     if len(whole) < have or (have in LOOKS and enough(whole)):
         return
     until = next((look for look in LOOKS if look > have), have)

@@ -28,7 +28,7 @@ from ..declared.overrides import at_profile
 from ..declared.registry import registry
 from ..errors import UserError
 from ..package import PACKAGE
-from ..records.provenance import commit, environment, fingerprint, plain
+from ..records.provenance import Revision, commit, environment, fingerprint, plain
 from ..records.record import ArmRecord, DataRecord, Environment, Failure, MetricRecord, Provenance, Record
 from ..records.store import Store
 from .blocks import Block, Planned, block_of
@@ -145,12 +145,17 @@ def run_block(
             "run the same command again."
         )
     # Before the work: what is edited while a block runs is not what it ran.
-    revision, dirty = commit()
+    revision = commit()
     where, _ = here()
     case = at_profile(declared, block.profile, block.overrides)
     contract = run_contract(found, declared, cache_dir())
     data, data_record = open_data(case, source)
     measured = measure(case, data, block.seed, block.rounds, on_round=on_round, budget_s=budget_s)
+    if fingerprint(found.system(block.system), card) != code:
+        raise UserError(
+            f"{block.id}: code was changed while it was measured, so nobody can say which one ran; "
+            "run the same command again."
+        )
     usage = Usage(
         started=started.isoformat(timespec="seconds"),
         wall_s=time.monotonic() - start,
@@ -159,7 +164,7 @@ def run_block(
         load_before=load,
         load_after=os.getloadavg()[0],
     )
-    provenance = _provenance(block, usage, revision, dirty, code, where)
+    provenance = _provenance(block, usage, revision, code, where)
     return _filled(block, case, provenance, data=data_record, contract=contract, measured=measured)
 
 
@@ -191,7 +196,7 @@ def _record(finished: Finished) -> Record:
     declared = found.case(f"{block.system}/{block.case}")
     code = fingerprint(found.system(block.system), found.dataset(declared.dataset))
     where = finished.environment[0] if finished.environment else ""
-    provenance = _provenance(block, usage, *commit(), code, where)
+    provenance = _provenance(block, usage, commit(), code, where)
     case = at_profile(declared, block.profile, block.overrides)
     return _filled(block, case, provenance, failure=_without_paths(outcome, block))
 
@@ -257,10 +262,10 @@ def _as_json(value: Any) -> Any:
     return msgspec.json.decode(msgspec.json.encode(plain(value)))
 
 
-def _provenance(block: Block, usage: Usage, revision: str, dirty: str, code: str, where: str) -> Provenance:
+def _provenance(block: Block, usage: Usage, revision: Revision, code: str, where: str) -> Provenance:
     return Provenance(
-        commit=revision,
-        dirty=dirty,
+        commit=revision.commit,
+        dirty=revision.dirty,
         fingerprint=code,
         environment=where,
         command=block.command,
