@@ -8,6 +8,7 @@ from statistics import fmean
 
 from remeasure.contracts import Case, Metric
 from remeasure.data import open_data, resolve
+from remeasure.data.locks import locked, timing_lock_path
 from remeasure.declared.overrides import at_profile
 from remeasure.declared.registry import registry
 from remeasure.running.measure import PER_SECOND, Measured, measure
@@ -68,4 +69,5 @@ def _measured(case_id: str) -> Measured:
     at = declared.profiles[_profile(declared)]
     case = at_profile(declared, _profile(declared), {})
     data, _ = open_data(case, resolve(found.dataset(case.dataset)))
-    return measure(case, data, at.seeds[0], at.rounds)
+    with locked(timing_lock_path()):
+        return measure(case, data, at.seeds[0], at.rounds)

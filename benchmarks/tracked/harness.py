@@ -8,12 +8,25 @@ from remeasure.data import open_data, simulator
 from remeasure.records import TWIN_SUFFIX
 
 try:
+    from remeasure.data.locks import locked, timing_lock_path
     from remeasure.declared.overrides import at_profile
     from remeasure.declared.registry import registry
     from remeasure.running.measure import measure
 except ModuleNotFoundError:
+    from remeasure.locks import locked, timing_lock_path  # type: ignore[import-not-found, no-redef]
     from remeasure.measure import measure  # type: ignore[import-not-found, no-redef]
     from remeasure.overrides import at_profile  # type: ignore[import-not-found, no-redef]
     from remeasure.registry import registry  # type: ignore[import-not-found, no-redef]
 
-__all__ = ["TWIN_SUFFIX", "Arm", "Case", "at_profile", "measure", "open_data", "registry", "simulator"]
+__all__ = [
+    "TWIN_SUFFIX",
+    "Arm",
+    "Case",
+    "at_profile",
+    "locked",
+    "measure",
+    "open_data",
+    "registry",
+    "simulator",
+    "timing_lock_path",
+]

@@ -7,7 +7,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
-from .harness import TWIN_SUFFIX, Arm, Case, at_profile, measure, open_data, registry, simulator
+from .harness import (
+    TWIN_SUFFIX,
+    Arm,
+    Case,
+    at_profile,
+    locked,
+    measure,
+    open_data,
+    registry,
+    simulator,
+    timing_lock_path,
+)
 
 TAG = "tracked"
 PROFILES = ("asv", "tiny")
@@ -68,7 +79,8 @@ def tracked_cases() -> list[Case]:
 
 def setup_cache() -> dict[str, Samples | str]:
     """Measure every tracked case; one that fails carries its error to its own benchmarks and to no other."""
-    return {case.id: _measured(case) for case in tracked_cases()}
+    with locked(timing_lock_path()):
+        return {case.id: _measured(case) for case in tracked_cases()}
 
 
 setup_cache.timeout = 3600  # type: ignore[attr-defined]

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from remeasure.cli import exits
+from remeasure.data.copies import cache_dir
+from remeasure.errors import UserError
 from toy.env import variables
 
 from .conftest import Cli
@@ -82,3 +84,29 @@ def test_wrong_usage_is_one_sentence(cli: Cli, command: list[str]) -> None:
     assert (said.code, said.out) == (exits.BAD_INPUT, "")
     assert said.err.startswith("remeasure: ") and said.err.endswith("see `remeasure --help`.\n")
     assert said.err.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+@pytest.mark.parametrize("command", ["list", "list --json", "plan --system toysys", "claims --json"])
+@pytest.mark.parametrize(("redirect", "said"), [(">/dev/full", "cannot be written"), (">&-", "is closed")])
+def test_an_output_that_takes_nothing_is_one_sentence(
+    tmp_path: Path, command: str, redirect: str, said: str
+) -> None:
+    shell = f'"{sys.executable}" -m remeasure {command} {redirect}'
+    environment = {**os.environ, **variables(tmp_path)}
+    done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and f"standard output {said}" in done.stderr
+
+
+def test_a_user_without_a_home_is_told_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    for name in ("HOME", "REMEASURE_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    with pytest.raises(UserError, match="no home folder is known for this user; set REMEASURE_CACHE"):
+        cache_dir()
+    monkeypatch.setenv("REMEASURE_CACHE", str(tmp_path))
+    assert cache_dir() == tmp_path

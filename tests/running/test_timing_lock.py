@@ -13,7 +13,7 @@ from remeasure.data.locks import locked, timing_lock_path
 from remeasure.errors import UserError
 from remeasure.records.store import Store
 from remeasure.running.executors.local import LocalExecutor
-from remeasure.running.runner import run
+from remeasure.running.runner import run, run_block
 
 pytestmark = pytest.mark.usefixtures("toys")
 
@@ -51,6 +51,25 @@ def test_a_timed_block_waits_for_the_lock_of_another_run_and_says_so(
     run(items, store, LocalExecutor(1), progress=log)
     assert [what for what, _ in log.events] == ["waiting", "started", "finished"]
     assert "timing" in log.events[0][1]
+
+
+def test_what_another_run_finished_while_this_one_waited_is_not_measured_twice(
+    store: Store, held: threading.Event
+) -> None:
+    items = planned(store, cases=["loop-time"], seeds=[1], overrides={"steps": "100"})
+    theirs = run_block(items[0].block)
+
+    class Waiter(Log):
+        def waiting(self, sentence: str) -> None:
+            store.write(theirs)
+            held.set()
+
+    log = Waiter()
+    outcome = run(items, store, LocalExecutor(1), progress=log)
+    assert log.events == []
+    assert (outcome.done, outcome.not_started) == ((), ())
+    assert outcome.cached == (items[0].block,)
+    assert store.read(items[0].block.key).samples == theirs.samples
 
 
 def test_a_free_lock_is_taken_without_a_word_and_given_back(tmp_path: Path) -> None:

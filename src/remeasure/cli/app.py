@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -56,6 +57,10 @@ def _options(
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code and prints no traceback for anything a user can cause."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  (closed by whoever called: nobody wants to read it)
+    if sys.stdout is None:
+        return _refuse("standard output is closed; send it to /dev/null if nobody shall read it.")
     try:
         code = app(
             args=None if arguments is None else list(arguments), prog_name="remeasure", standalone_mode=False
@@ -75,10 +80,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return exits.OK
     except OSError as error:
         if error.filename is None:
-            raise
-        return _refuse(f"{error.filename}: {error.strerror}; mend that and say the same again.")
+            # What is printed has no name; what is still buffered goes nowhere, or Python would say it once more.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        what = error.filename or "standard output cannot be written"
+        return _refuse(f"{what}: {error.strerror or error}; mend that and say the same again.")
 
 
 def _refuse(sentence: str) -> int:
-    typer.echo(f"remeasure: {' '.join(sentence.split())}", err=True)
+    with suppress(OSError):  # standard error may be as full
+        typer.echo(f"remeasure: {' '.join(sentence.split())}", err=True)
     return exits.BAD_INPUT

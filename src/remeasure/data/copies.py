@@ -77,7 +77,14 @@ def verify(card: DataCard, root: Path, *, remember: bool = True) -> Verified:
 
 def cache_dir() -> Path:
     """Where downloads and remembered hashes live: $REMEASURE_CACHE or the user's cache folder."""
-    return Path(os.environ.get("REMEASURE_CACHE") or platformdirs.user_cache_path("remeasure"))
+    if named := os.environ.get("REMEASURE_CACHE"):
+        return Path(named)
+    try:
+        return platformdirs.user_cache_path("remeasure")
+    except RuntimeError:
+        raise UserError(
+            "no home folder is known for this user; set REMEASURE_CACHE to a folder for caches."
+        ) from None
 
 
 def cached_root(card: DataCard) -> Path:

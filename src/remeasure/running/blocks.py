@@ -15,6 +15,7 @@ from ..data.sources import DataSource, source_of
 from ..declared.overrides import at_profile
 from ..declared.registry import Registry, unknown
 from ..records.provenance import block_key, fingerprint
+from ..records.record import Record
 from ..records.store import Store
 
 LOOKS = (8, 12, 18, 27)
@@ -139,7 +140,8 @@ class Maker:
             block = block_of(
                 case, self.profile, seed, self.overrides, self.data_dir, self.sources[where], code
             )
-            finished = _is_finished(self.store, block)
+            record = self.store.usable(block.key)
+            finished = record is not None and is_finished(record)
             yield Planned(block, finished, last, timed, case.timeout_s, case.memory_mb)
 
 
@@ -196,7 +198,6 @@ def block_of(
     return Block(declared.system, declared.name, seed, profile, dict(overrides), data_dir, rounds, key)
 
 
-def _is_finished(store: Store, block: Block) -> bool:
+def is_finished(record: Record) -> bool:
     """A failure is tried again, and so is a block that a budget cut short."""
-    record = store.usable(block.key)
-    return record is not None and record.status == "ok" and not record.budget_ended
+    return record.status == "ok" and not record.budget_ended

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +25,8 @@ class Job:
     """No other block may run beside it."""
     log: Path
     """Where its worker's output goes."""
+    finished: Callable[[], bool] = lambda: False
+    """Whether another run has finished it meanwhile; asked when its turn comes, after waiting for the timing lock."""
 
 
 @dataclass(frozen=True)

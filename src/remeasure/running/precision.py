@@ -8,7 +8,7 @@ from itertools import groupby, islice
 from ..declared.registry import Registry
 from ..records.record import Record
 from ..records.store import Store
-from .blocks import LOOKS, Maker, Planned, later_seeds
+from .blocks import LOOKS, Maker, Planned, is_finished, later_seeds
 
 Enough = Callable[[Sequence[Record]], bool]
 """Whether the records of a case are as precise as the case wants them."""
@@ -40,7 +40,7 @@ def _of_case(found: Registry, store: Store, enough: Enough, items: Sequence[Plan
     if not at.precision or not set(at.seeds) <= {item.block.seed for item in items}:
         return
     records = [store.usable(item.block.key) for item in items]
-    whole = [record for record in records if record and record.status == "ok" and not record.budget_ended]
+    whole = [record for record in records if record and is_finished(record)]
     if len(whole) < have or (have in LOOKS and enough(whole)):
         return
     until = next((look for look in LOOKS if look > have), have)

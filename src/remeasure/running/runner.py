@@ -31,7 +31,7 @@ from ..package import PACKAGE
 from ..records.provenance import Revision, commit, environment, fingerprint, plain
 from ..records.record import ArmRecord, DataRecord, Environment, Failure, MetricRecord, Provenance, Record
 from ..records.store import Store
-from .blocks import Block, Planned, block_of
+from .blocks import Block, Planned, block_of, is_finished
 from .contract_checks import run_contract
 from .executors import Executor
 from .measure import Measured, measure
@@ -84,11 +84,17 @@ def run(
             todo = list(more(every)) if more and not budget.ended else []
             every += todo
             told.added(todo)
-    return outcome.of(every)
+    return outcome.of(every, store)
 
 
 def _job(item: Planned, store: Store) -> Job:
-    return Job(item.block, item.timeout_s, item.memory_mb, item.timed, store.log_path(item.block.key))
+    def finished() -> bool:
+        record = store.usable(item.block.key)
+        return record is not None and is_finished(record)
+
+    return Job(
+        item.block, item.timeout_s, item.memory_mb, item.timed, store.log_path(item.block.key), finished
+    )
 
 
 def _keep(finished: Finished, store: Store) -> Record:
@@ -113,15 +119,26 @@ class _Outcomes:
         if record.budget_ended:
             self.cut_short.append(block)
 
-    def of(self, planned: Sequence[Planned]) -> Outcome:
+    def _by_another(self, item: Planned, begun: set[str], store: Store) -> bool:
+        """Another run finished it while this one waited."""
+        record = None if item.block.key in begun else store.usable(item.block.key)
+        return record is not None and is_finished(record)
+
+    def of(self, planned: Sequence[Planned], store: Store) -> Outcome:
         begun = {block.key for block in (*self.done, *self.failed)}
         return Outcome(
             planned=tuple(planned),
             done=tuple(self.done),
-            cached=tuple(item.block for item in planned if item.cached),
+            cached=tuple(
+                item.block for item in planned if item.cached or self._by_another(item, begun, store)
+            ),
             failed=tuple(self.failed),
             not_started=tuple(
-                item.block for item in planned if not item.cached and item.block.key not in begun
+                item.block
+                for item in planned
+                if not item.cached
+                and item.block.key not in begun
+                and not self._by_another(item, begun, store)
             ),
             cut_short=tuple(self.cut_short),
         )
@@ -283,7 +300,7 @@ def _without_paths(failure: Failure, block: Block) -> Failure:
     # Where modules come from, so also packages of somebody's own; by their last part, as one would import them.
     folders = {entry: Path(entry).name for entry in sys.path if Path(entry).is_absolute()}
     folders |= {str(PACKAGE): "remeasure", sys.prefix: "python", sys.base_prefix: "python"}
-    folders |= {str(Path.cwd()): ".", str(Path.home()): "~"}
+    folders |= {str(Path.cwd()): ".", os.path.expanduser("~"): "~"}
     if block.data_dir:
         folders[block.data_dir] = "DIR"
     known = sorted((folder for folder in folders if len(folder) > 1), key=len, reverse=True)

@@ -67,6 +67,8 @@ def _together(
         while True:
             while waiting and len(running) < limit and not budget.ended:
                 job = waiting.popleft()
+                if job.finished():
+                    continue
                 running.append(_Worker(job, budget.left()))
                 progress.started(job.block)
             if not running:
