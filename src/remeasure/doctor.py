@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from .declared.cards import DataCard
-from .declared.registry import Registry
+from .declared.registry import Registry, System
 from .errors import UserError
 
 State = Literal["ok", "note", "wrong"]
@@ -36,12 +36,15 @@ def checks(found: Registry, results: Path, cache: Path, root: Path | None) -> It
     """All checks, one after the other. root: the checkout, which has constraints.txt."""
     yield _python()
     yield _packages(root)
+    for system in found.systems.values():
+        yield _needed(system, found)
     for card in found.datasets.values():
         yield _data(card)
     yield _browser()
     yield _cores()
     yield _load()
     yield _blas()
+    yield from _machine()
     yield _disk(results)
     yield _writable("results", results)
     yield _writable("cache", cache)
@@ -87,6 +90,20 @@ def _packages(root: Path | None) -> Check:
             "packages", "note", f"differ from constraints.txt: {', '.join(differs[:3])}{more}; run `make`."
         )
     return Check("packages", "ok", f"all as in constraints.txt ({len(locks(text))} versions)")
+
+
+def _needed(system: System, found: Registry) -> Check:
+    """What a system imports."""
+    from .records.packages import missing
+
+    try:
+        cards = {case.dataset: found.dataset(case.dataset) for case in system.cases.values()}
+    except UserError as error:
+        return Check(f"system {system.name}", "wrong", str(error))
+    if lacks := missing(system, cards.values()):
+        bring = "`pip install 'remeasure[models]'`, in a clone `make`, brings it"
+        return Check(f"system {system.name}", "note", f"needs {', '.join(lacks)}, not installed; {bring}.")
+    return Check(f"system {system.name}", "ok", "all that it imports is installed")
 
 
 def _data(card: DataCard) -> Check:
@@ -138,6 +155,19 @@ def _blas() -> Check:
     return Check(
         "threads", "ok", ", ".join(named) or "not limited here; blocks are pinned to one thread each"
     )
+
+
+def _machine() -> Iterator[Check]:
+    """What makes times wander, as records hold it."""
+    from .records.machine import settings, stolen_s
+
+    for name, value in settings(Path("/sys/devices/system/cpu"), Path("/proc/sys/kernel")).items():
+        wandering = (name, value) in (("turbo", "on"), ("governor", "ondemand"), ("governor", "powersave"))
+        yield Check(
+            name, "note" if wandering else "ok", f"{value}; times wander with it." if wandering else value
+        )
+    if stolen := stolen_s():
+        yield Check("steal", "ok", f"{stolen:.0f} CPU s since the start went to others on the host")
 
 
 def _disk(results: Path) -> Check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import shutil
 from collections.abc import Callable
@@ -144,3 +145,37 @@ def test_an_uncommitted_tree_is_not_released(cli: Cli, tmp_path: Path) -> None:
     assert said.code == 2
     assert "uncommitted" in said.err
     assert not (tmp_path / "remeasure-results" / "releases" / "latest.json").exists()
+
+
+def test_a_package_that_is_missing_is_said_once_before_anything_runs(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = importlib.metadata.version
+
+    def without(name: str) -> str:
+        if name == "numpy":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", without)
+    said = cli("run", *ONE)
+    sentence = (
+        "toysys needs numpy, not installed here: say `pip install 'remeasure[models]'`, in a clone `make`."
+    )
+    assert said.err.count(sentence) == 1
+    assert said.err.index(sentence) < said.err.index("toysys/prediction seed 1: ")
+    doctor = cli("doctor")
+    assert "needs numpy, not installed" in doctor.out
+
+
+def test_every_distinct_failure_is_printed_with_its_first_line(cli: Cli) -> None:
+    said = cli("run", "--system", "faulty", "--set", "fault=raise")
+    assert said.code == 1
+    assert said.err.count("faulty/fragile: RuntimeError: planted fault") == 1
+    assert "Traceback" not in said.err
+
+
+def test_outside_a_clone_nothing_advises_what_is_then_refused(cli: Cli) -> None:
+    said = cli("compare")
+    assert is_refusal(said)
+    assert "report --release" not in said.err and "in a clone" in said.err

@@ -244,11 +244,19 @@ def test_a_renamed_file_changes_the_fingerprint(copied: tuple[System, DataCard],
 
 
 def key(case: Case, **changed: object) -> str:
-    parts = {"profile": "tiny", "data_sha256": "d", "seed": 1, "rounds": 2, "fingerprint": "f", **changed}
+    parts = {
+        "profile": "tiny",
+        "data_sha256": "d",
+        "seed": 1,
+        "rounds": 2,
+        "fingerprint": "f",
+        "packages": {"numpy": "2"},
+        **changed,
+    }
     return block_key(case, **parts)  # type: ignore[arg-type]
 
 
-def test_everything_that_decides_the_numbers_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_that_decides_the_numbers_changes_the_key() -> None:
     declared = registry().case("toysys/prediction")
     case = at_profile(declared, "tiny", {})
     assert key(case) == key(at_profile(declared, "tiny", {}))
@@ -264,9 +272,8 @@ def test_everything_that_decides_the_numbers_changes_the_key(monkeypatch: pytest
         key(replace(case, arms=case.arms[:-1])),
         key(registry().case("toysys/queue-latency")),
     }
-    monkeypatch.setattr(provenance, "RUNTIME_PACKAGES", ("numpy",))
-    keys.add(key(case))
-    assert len(keys) == 11
+    keys |= {key(case, packages={"numpy": "3"}), key(case, packages={"numpy": "2", "torch": ""})}
+    assert len(keys) == 12
 
 
 def test_only_cases_with_a_clock_depend_on_the_cpu_model(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,16 +282,3 @@ def test_only_cases_with_a_clock_depend_on_the_cpu_model(monkeypatch: pytest.Mon
     monkeypatch.setattr(provenance, "cpu_model", lambda: "another CPU")
     assert key(timed) != before[0]
     assert key(quality) == before[1]
-
-
-def test_a_package_that_no_result_depends_on_leaves_the_key_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = provenance.runtime_packages()
-    version = provenance.importlib.metadata.version
-    monkeypatch.setattr(
-        provenance.importlib.metadata, "version", lambda name: "0" if name == "rich" else version(name)
-    )
-    assert provenance.runtime_packages() == before
-    monkeypatch.setattr(
-        provenance.importlib.metadata, "version", lambda name: "0" if name == "numpy" else version(name)
-    )
-    assert provenance.runtime_packages() != before

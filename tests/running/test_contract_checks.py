@@ -194,7 +194,7 @@ def test_other_code_or_packages_are_checked_anew(monkeypatch: pytest.MonkeyPatch
     run_contract(registry(), prediction(), tmp_path)
     monkeypatch.setattr(contract_checks, "fingerprint", lambda system, card: "other")
     run_contract(registry(), prediction(), tmp_path)
-    monkeypatch.setattr(contract_checks, "runtime_packages", lambda: "other")
+    monkeypatch.setattr(contract_checks, "packages", lambda system, card: {"other": "1"})
     run_contract(registry(), prediction(), tmp_path)
     assert len(checked) == 3
 

@@ -114,9 +114,12 @@ def _run(name: str, profile: str, where: Places) -> dict[str, Any]:
     if name == "release":
         released = reporting.latest(where)
         if released is None:
-            raise UserError(
-                "no release is committed (results/releases/latest.json); say `remeasure report --release`."
+            advice = (
+                "say `remeasure report --release`"
+                if where.root
+                else "releases are made in a clone: compare there, or name two reports"
             )
+            raise UserError(f"there is no release here (results/releases/latest.json); {advice}.")
         return released
     if name == "this":
         return _here(profile, where, "")

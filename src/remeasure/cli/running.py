@@ -13,7 +13,7 @@ from .progress import shown
 from .selected import Selection, selecting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ..declared.registry import Registry
     from ..judging.judged import Report
@@ -54,12 +54,16 @@ def run(
     found, store = registry(), Store(where.results)
     planned = selected.plan(found, store)
     _read_own(selected, planned, found)
-    _warn(planned, store)
+    _warn(planned, store, found)
     ended, outcome = _measure(planned, store, limit, _more(selected, found, store))
     report = reporting.build(selected, outcome.planned, store, where, skip_bad=True)
     page = reporting.write(report, where)
     _say(report, outcome, page, json)
     raise typer.Exit(_code(outcome, ended, report, words))
+
+
+BRING = "say `pip install 'remeasure[models]'`, in a clone `make`"
+"""How what systems need is brought."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +87,13 @@ def _read_own(selected: Selection, planned: Sequence[Planned], found: Registry) 
         console.note(left_out)
 
 
-def _warn(planned: Sequence[Planned], store: Store) -> None:
+def _warn(planned: Sequence[Planned], store: Store, found: Registry) -> None:
     """What a person wants to know before an hour of measuring, not after it."""
     from ..records.provenance import UNKNOWN, commit
 
     store.prepare()
+    for sentence in _lacking(planned, found):
+        console.note(sentence)
     for sentence in store.bad({item.block.system for item in planned}):
         console.note(f"Left out: {sentence}")
     revision = commit()
@@ -97,6 +103,18 @@ def _warn(planned: Sequence[Planned], store: Store) -> None:
         )
     elif revision.dirty:
         console.note("There are uncommitted changes: no release will take these records.")
+
+
+def _lacking(planned: Sequence[Planned], found: Registry) -> Iterator[str]:
+    """A sentence for every system that imports what is not installed, once for all its blocks."""
+    from ..records.packages import missing
+
+    waiting = [item.block for item in planned if not item.cached]
+    for name in dict.fromkeys(block.system for block in waiting):
+        cases = {block.case for block in waiting if block.system == name}
+        cards = [found.dataset(found.case(f"{name}/{case}").dataset) for case in sorted(cases)]
+        if lacks := missing(found.system(name), cards):
+            yield f"{name} needs {', '.join(lacks)}, not installed here: {BRING}."
 
 
 def _more(selected: Selection, found: Registry, store: Store) -> More | None:
@@ -168,9 +186,9 @@ def _code(outcome: Outcome, ended: Sequence[Record], report: Report, words: froz
         code = exits.FAIL_ON
     if outcome.failed:
         for sentence in dict.fromkeys(
-            f"{record.system}/{record.case}: {record.failure.message}"
+            f"{record.system}/{record.case}: {record.failure.message.splitlines()[0]}"
             for record in ended
-            if record.failure and record.failure.kind == "bad-input"
+            if record.failure and record.failure.message
         ):
             console.note(sentence)
         console.note(

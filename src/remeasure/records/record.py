@@ -68,6 +68,10 @@ class Provenance(Struct, frozen=True):
     peak_rss_mb: float
     load_before: float
     load_after: float
+    steal_s: float = 0.0
+    """CPU seconds that the host of a virtual machine gave to others while the block ran, over all cores."""
+    packages: dict[str, str] = {}
+    """Versions of what the system imports; another one would be another number."""
 
 
 class Record(Struct, frozen=True, kw_only=True):
@@ -124,6 +128,8 @@ class Environment(Struct, frozen=True):
     ram_mb: int
     kernel: str
     threads: dict[str, str]
+    settings: dict[str, str] = {}
+    """Governor, turbo and ASLR, where the machine shows them."""
 
 
 TWIN_SUFFIX = " (A/A)"

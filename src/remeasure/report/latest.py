@@ -10,7 +10,8 @@ import msgspec
 
 from ..errors import UserError
 from ..judging.judged import Report
-from ..records.provenance import RUNTIME_PACKAGES, UNKNOWN
+from ..records.packages import SHOWN
+from ..records.provenance import UNKNOWN
 from ..records.record import Record
 from ..records.store import write_whole
 from ..struct import Struct
@@ -239,7 +240,7 @@ def _facts(sha: str, environment: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "sha256": sha,
         **{name: environment[name] for name in FACTS if name in environment},
-        "packages": {name: packages[name] for name in RUNTIME_PACKAGES if name in packages},
+        "packages": {name: packages[name] for name in SHOWN if name in packages},
     }
 
 

@@ -14,6 +14,7 @@ from ..contracts import Case
 from ..data.sources import DataSource, source_of
 from ..declared.overrides import at_profile
 from ..declared.registry import Registry, unknown
+from ..records.packages import packages
 from ..records.provenance import block_key, fingerprint
 from ..records.record import Record
 from ..records.store import Store
@@ -133,12 +134,13 @@ class Maker:
         where = (card.name, case.simulated)
         if where not in self.sources:
             self.sources[where] = source_of(case, card, Path(self.data_dir) if self.data_dir else None)
-        code = fingerprint(self.found.system(case.system), card)
+        system = self.found.system(case.system)
+        code, versions = fingerprint(system, card), packages(system, card)
         last = self.store.last_seconds(case.system, case.name, self.profile)
         timed = bool(case.timed) if case.isolated is None else case.isolated
         for seed in seeds:
             block = block_of(
-                case, self.profile, seed, self.overrides, self.data_dir, self.sources[where], code
+                case, self.profile, seed, self.overrides, self.data_dir, self.sources[where], code, versions
             )
             record = self.store.usable(block.key)
             finished = record is not None and is_finished(record)
@@ -183,6 +185,7 @@ def block_of(
     data_dir: str | None,
     source: DataSource,
     code: str,
+    versions: Mapping[str, str],
 ) -> Block:
     rounds = declared.profiles[profile].rounds
     # The published files in a folder of one's own are still one's own: reports keep the two apart.
@@ -194,6 +197,7 @@ def block_of(
         seed=seed,
         rounds=rounds,
         fingerprint=code,
+        packages=versions,
     )
     return Block(declared.system, declared.name, seed, profile, dict(overrides), data_dir, rounds, key)
 

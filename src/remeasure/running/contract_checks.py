@@ -26,7 +26,8 @@ from ..declared.cards import DataCard
 from ..declared.overrides import at_profile, field_names
 from ..declared.registry import Registry
 from ..errors import UserError
-from ..records.provenance import fingerprint, plain, runtime_packages, sha_of
+from ..records.packages import packages
+from ..records.provenance import fingerprint, plain, sha_of, versions
 from ..records.record import TWIN_SUFFIX
 from .measure import Measured, measure
 
@@ -66,9 +67,10 @@ def check_dataset(card: DataCard) -> list[str]:
 def run_contract(registry: Registry, case: Case, cache_dir: Path) -> str:
     """`passed`, or the first sentence of what is wrong; remembered for this code and these packages."""
     case = registry.case(case.id)
-    code = fingerprint(registry.system(case.system), registry.dataset(case.dataset))
+    system, card = registry.system(case.system), registry.dataset(case.dataset)
+    code, needed = fingerprint(system, card), versions(packages(system, card))
     checks = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-    file = cache_dir / "contracts" / f"{sha_of([case.id, code, checks, runtime_packages()])[:32]}.json"
+    file = cache_dir / "contracts" / f"{sha_of([case.id, code, checks, needed])[:32]}.json"
     with suppress(OSError, msgspec.MsgspecError):
         return msgspec.json.decode(file.read_bytes(), type=str)
     result = next(iter(check_case(registry, case)), PASSED)

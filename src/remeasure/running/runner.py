@@ -28,6 +28,8 @@ from ..declared.overrides import at_profile
 from ..declared.registry import registry
 from ..errors import UserError
 from ..package import PACKAGE
+from ..records.machine import stolen_s
+from ..records.packages import packages
 from ..records.provenance import Revision, commit, environment, fingerprint, plain
 from ..records.record import ArmRecord, DataRecord, Environment, Failure, MetricRecord, Provenance, Record
 from ..records.store import Store
@@ -149,13 +151,16 @@ def run_block(
 ) -> Record:
     """Load the data, test the arms' contracts, measure; the record of one block, made in this process."""
     started, start, cpu = datetime.now(UTC), time.monotonic(), sum(os.times()[:4])
-    load = os.getloadavg()[0]
+    load, stolen = os.getloadavg()[0], stolen_s()
     found = registry()
     declared = found.case(f"{block.system}/{block.case}")
     card = found.dataset(declared.dataset)
     source = source_of(declared, card, Path(block.data_dir) if block.data_dir else None)
-    code = fingerprint(found.system(block.system), card)
-    as_now = block_of(declared, block.profile, block.seed, block.overrides, block.data_dir, source, code)
+    system = found.system(block.system)
+    code, versions = fingerprint(system, card), packages(system, card)
+    as_now = block_of(
+        declared, block.profile, block.seed, block.overrides, block.data_dir, source, code, versions
+    )
     if as_now.key != block.key:
         raise UserError(
             f"{block.id}: code, data or packages are not what they were when the run was planned; "
@@ -168,7 +173,7 @@ def run_block(
     contract = run_contract(found, declared, cache_dir())
     data, data_record = open_data(case, source)
     measured = measure(case, data, block.seed, block.rounds, on_round=on_round, budget_s=budget_s)
-    if fingerprint(found.system(block.system), card) != code:
+    if fingerprint(system, card) != code:
         raise UserError(
             f"{block.id}: code was changed while it was measured, so nobody can say which one ran; "
             "run the same command again."
@@ -181,7 +186,9 @@ def run_block(
         load_before=load,
         load_after=os.getloadavg()[0],
     )
-    provenance = _provenance(block, usage, revision, code, where)
+    provenance = replace(
+        _provenance(block, usage, revision, code, where), steal_s=stolen_s() - stolen, packages=versions
+    )
     return _filled(block, case, provenance, data=data_record, contract=contract, measured=measured)
 
 
