@@ -17,7 +17,8 @@ from remeasure.cli.app import app
 from remeasure.declared.claims import Claim
 from remeasure.declared.registry import registry
 from remeasure.judging.coverage_table import markdown, read_table
-from remeasure.report.latest import BEGIN, END, read_latest, readme_tables
+from remeasure.report.latest import read_latest
+from remeasure.report.readme import BEGIN, END, readme_tables
 
 ROOT = Path(__file__).parents[2]
 DOCS = [

@@ -9,17 +9,10 @@ from records_factory import SEEDS, SYSTEM, better, claim, judged, provenance, re
 from remeasure.declared.claims import Figure
 from remeasure.errors import UserError
 from remeasure.judging.judged import Report, SystemRow
-from remeasure.report.latest import (
-    BEGIN,
-    END,
-    latest_json,
-    read_latest,
-    readme_tables,
-    schemas,
-    update_readme,
-    write_release,
-    write_schemas,
-)
+from remeasure.report.html import page
+from remeasure.report.latest import latest_json, read_latest, schemas, write_release, write_schemas
+from remeasure.report.markdown import markdown
+from remeasure.report.readme import BEGIN, END, readme_tables, update_readme
 
 FIGURE = Figure(name="seconds a round", case="speed", arm="ours", statistic="median")
 
@@ -53,9 +46,11 @@ def test_latest_has_exactly_the_documented_shape(made):
     assert list(latest) == ["profile", "environment", "systems", "claims", "figures"]
     assert latest["systems"] == {SYSTEM: {"commit": "c" * 40, "fingerprint": "f" * 64, "date": "2026-07-01"}}
     names = ["system", "id", "verdict", "evidence", "data", "claimed", "estimate", "lo", "hi", "n"]
+    names += ["data_sha256", "data_label"]
     assert [list(row) for row in latest["claims"]] == [names, names]
     assert latest["claims"][0]["verdict"] == "reproduced"
-    assert {tuple(row) for row in latest["figures"]} == {("system", "name", "value", "unit", "lo", "hi")}
+    names = "system name value unit lo hi evidence data data_sha256 target met invalid"
+    assert {tuple(row) for row in latest["figures"]} == {tuple(names.split())}
     assert latest["environment"]["cpu_model"] == "A processor"
 
 
@@ -184,3 +179,48 @@ def test_schemas_are_published_for_report_latest_and_record(tmp_path):
     latest = schemas()["latest.schema.json"]["$defs"]["Latest"]
     assert latest["required"] == ["profile", "environment", "systems", "claims", "figures"]
     assert latest["additionalProperties"] is False
+
+
+def older(made, folder, said):
+    """A release whose figures say nothing of their evidence, and the report beside it."""
+    path = write_release(made, folder)
+    latest = json.loads(path.read_text())
+    for figure in latest["figures"]:
+        for key in ("evidence", "data", "data_sha256", "target", "met", "invalid"):
+            del figure[key]
+    for one in latest["claims"]:
+        del one["data_sha256"], one["data_label"]
+    path.write_text(json.dumps(latest))
+    if said:
+        (folder / made.profile).mkdir()
+        (folder / made.profile / "report.json").write_bytes(msgspec.json.encode(made))
+    return path
+
+
+def test_what_an_older_release_lacks_is_taken_from_its_report(made, tmp_path):
+    filled, whole = (
+        read_latest(older(made, tmp_path, said=True)),
+        read_latest(write_release(made, tmp_path / "n")),
+    )
+    mine = [row for row in filled.figures if row.name == FIGURE.name]
+    assert mine == [row for row in whole.figures if row.name == FIGURE.name]
+    assert filled.claims == whole.claims
+    assert "not recorded" not in readme_tables(filled)
+
+
+def test_without_its_report_an_older_release_says_that_nothing_is_recorded(made, tmp_path):
+    block = readme_tables(read_latest(older(made, tmp_path, said=False)))
+    (line,) = [line for line in block.splitlines() if line.startswith(f"| {FIGURE.name} |")]
+    assert line.endswith("| – | not recorded |")
+
+
+def test_a_figure_that_a_guard_refused_says_so_wherever_it_is_printed(tmp_path):
+    goal = Figure(name="seconds a round", case="speed", arm="ours", at_most=1.0)
+    refused = report([timed(seed, contract="no") for seed in SEEDS], [claim()], [goal])
+    (row,) = [figure for figure in refused.figures if figure.case]
+    assert (row.met, row.invalid) == (None, f"contract: seeds {', '.join(map(str, SEEDS))}: no")
+    block = readme_tables(read_latest(write_release(refused, tmp_path)))
+    (line,) = [line for line in block.splitlines() if line.startswith(f"| {goal.name} |")]
+    assert "≤ 1 s, not judged" in line and "invalid, contract" in line
+    assert "! invalid: contract" in markdown(refused)
+    assert "tone-invalid" in page(refused)

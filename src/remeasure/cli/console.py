@@ -59,13 +59,13 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence
 
 def number(value: float | None) -> str:
     """Four figures that matter; a dash where there is no number."""
-    from ..report.latest import number as shown
+    from ..report.readme import number as shown
 
     return shown(value)
 
 
 def interval(lo: float | None, hi: float | None) -> str:
-    from ..report.latest import interval as shown
+    from ..report.readme import interval as shown
 
     return shown(lo, hi)
 

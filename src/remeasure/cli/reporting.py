@@ -113,7 +113,8 @@ def latest(where: Places) -> dict[str, Any] | None:
 def release(report: Report, where: Places) -> list[Path]:
     """Write `latest.json`, the whole report, the schemas of both, and in a checkout README's tables."""
     from ..report import render
-    from ..report.latest import read_latest, update_readme, write_release, write_schemas
+    from ..report.latest import read_latest, write_release, write_schemas
+    from ..report.readme import update_readme
 
     _verify_data(report)
     path = write_release(report, where.releases)

@@ -210,6 +210,9 @@ class FigureRow(Struct, frozen=True):
     met: bool | None = None
     evidence: str = ""
     data: str = ""
+    data_sha256: str = ""
+    invalid: str = ""
+    """Which guard refused it, and why; empty where all passed."""
     case: str = ""
     arm: str = ""
 

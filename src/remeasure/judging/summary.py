@@ -173,10 +173,12 @@ def figure_row(
         hi=interval.hi if ranged else None,
         spread=interval.kind,
         n=interval.n,
-        target=f"{target} (not judged: {failed[0].detail})" if target and failed else target,
+        target=target,
         met=_met(figure, value) if target and not failed else None,
         evidence=weakest(record.evidence for record in blocks.ok),
         data=one(record.data.kind for record in blocks.ok if record.data),
+        data_sha256=one(record.data.sha256 for record in blocks.ok if record.data),
+        invalid=f"{failed[0].name}: {failed[0].detail}" if failed else "",
         case=figure.case,
         arm=figure.arm,
     )

@@ -1,8 +1,9 @@
-"""A run worth quoting, kept small: `latest.json`, README's tables made from it, and the published schemas."""
+"""A run worth quoting, kept small: `latest.json`, and the published schemas."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,6 @@ from ..records.store import write_whole
 from ..struct import Struct
 
 LATEST = "latest.json"
-BEGIN, END = "<!-- figures:begin -->", "<!-- figures:end -->"
-SHORT = 10
-"""Characters of a commit that README shows."""
 FACTS = ("python", "cpu_model", "cores", "ram_mb", "kernel")
 """What of an environment stands in `latest.json`, beside its hash and the packages that results depend on."""
 
@@ -41,6 +39,9 @@ class ReleasedClaim(Struct, frozen=True):
     lo: float | None
     hi: float | None
     n: int
+    data_sha256: str = ""
+    data_label: str = ""
+    """Both empty in a release made before they were written; filled on reading where its report says them."""
 
 
 class ReleasedFigure(Struct, frozen=True):
@@ -50,6 +51,14 @@ class ReleasedFigure(Struct, frozen=True):
     unit: str
     lo: float | None
     hi: float | None
+    evidence: str = ""
+    """Empty, like all that follows, in a release made before it was written."""
+    data: str = ""
+    data_sha256: str = ""
+    target: str = ""
+    met: bool | None = None
+    invalid: str = ""
+    """Which guard refused it, and why."""
 
 
 class Latest(Struct, frozen=True):
@@ -86,6 +95,8 @@ def latest_of(report: Report) -> Latest:
                 lo=claim.lo,
                 hi=claim.hi,
                 n=claim.n,
+                data_sha256=claim.data_sha256,
+                data_label=claim.data_label,
             )
             for claim in report.claims
             if claim.system in measured
@@ -98,6 +109,12 @@ def latest_of(report: Report) -> Latest:
                 unit=figure.unit,
                 lo=figure.lo,
                 hi=figure.hi,
+                evidence=figure.evidence,
+                data=figure.data,
+                data_sha256=figure.data_sha256,
+                target=figure.target,
+                met=figure.met,
+                invalid=figure.invalid,
             )
             for figure in report.figures
         ],
@@ -110,9 +127,13 @@ def latest_json(report: Report) -> bytes:
 
 
 def read_latest(path: Path) -> Latest:
-    """Raises UserError for a file that cannot be read or is no release summary."""
+    """With what an older one lacks taken from the report beside it, where that says it.
+
+    Raises UserError for a file that cannot be read or is no release summary.
+    """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Latest)
+        read = msgspec.json.decode(path.read_bytes(), type=Latest)
+        return filled(read, path.parent / read.profile / "report.json")
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); make it readable.") from None
     except msgspec.MsgspecError as error:
@@ -140,49 +161,6 @@ def write_release(report: Report, folder: Path) -> Path:
     return path
 
 
-def readme_tables(latest: Latest) -> str:
-    """The generated block of README, markers included: claims and figures of each system, with their age."""
-    parts = [BEGIN, f"Measured with profile `{latest.profile}` on {_machine(latest.environment)}."]
-    for name, system in latest.systems.items():
-        parts.append(f"**{name}**, measured {system.date} at commit `{system.commit[:SHORT]}`")
-        claims = [claim for claim in latest.claims if claim.system == name]
-        if claims:
-            rows = [
-                (
-                    c.id,
-                    c.verdict,
-                    number(c.claimed),
-                    number(c.estimate),
-                    interval(c.lo, c.hi),
-                    c.n or "–",
-                    _how(c),
-                )
-                for c in claims
-            ]
-            parts.append(
-                _table(("claim", "verdict", "claimed", "measured", "95 % interval", "n", "evidence"), rows)
-            )
-        figures = [figure for figure in latest.figures if figure.system == name]
-        if figures:
-            shown = [(f.name, f"{number(f.value)} {f.unit}".strip(), interval(f.lo, f.hi)) for f in figures]
-            parts.append(_table(("figure", "measured", "95 % interval"), shown))
-    return "\n\n".join([*parts, END])
-
-
-def update_readme(path: Path, latest: Latest) -> bool:
-    """Replace the generated block of README; False if it was up to date. Raises UserError without markers."""
-    text = path.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise UserError(f"{path.name} has no block between {BEGIN} and {END}; put both markers in.")
-    updated = before + readme_tables(latest) + after
-    if updated == text:
-        return False
-    write_whole(path, updated.encode())
-    return True
-
-
 def schemas() -> dict[str, dict[str, Any]]:
     """JSON Schemas of what is published: file name → schema."""
     published = {"report": Report, "latest": Latest, "record": Record}
@@ -195,15 +173,6 @@ def write_schemas(folder: Path) -> list[Path]:
         write_whole(folder / name, _encode(schema))
         paths.append(folder / name)
     return paths
-
-
-def number(value: float | None) -> str:
-    """Four figures that matter; a dash where there is no number."""
-    return "–" if value is None else f"{value:.4g}"
-
-
-def interval(lo: float | None, hi: float | None) -> str:
-    return "–" if lo is None or hi is None else f"[{number(lo)}, {number(hi)}]"
 
 
 def _refuse_unreleasable(system: str, commit: str) -> None:
@@ -258,19 +227,32 @@ def _together(environments: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return joined
 
 
-def _machine(environment: Mapping[str, Any]) -> str:
-    cpu, cores = environment.get("cpu_model", "a machine that is not recorded"), environment.get("cores", "?")
-    return f"{cpu} ({cores} cores), Python {environment.get('python', '?')}"
+def filled(latest: Latest, report: Path) -> Latest:
+    """What figures and claims of an older release lack, from its report; a figure takes its case's data."""
+    if all(figure.evidence for figure in latest.figures) or not report.is_file():
+        return latest
+    said = json.loads(report.read_bytes())
+    claims = {(row["system"], row["id"]): row for row in said["claims"]}
+    figures = {(row["system"], row["name"]): row for row in said["figures"]}
+    hashes = {
+        (row["system"], row["case"]): row["data_sha256"] for row in said["claims"] if row["data_sha256"]
+    }
 
+    def of_claim(claim: ReleasedClaim) -> ReleasedClaim:
+        row = claims.get((claim.system, claim.id), {})
+        known = {key: getattr(claim, key) or row.get(key, "") for key in ("data_sha256", "data_label")}
+        return msgspec.structs.replace(claim, **known)
 
-def _how(claim: ReleasedClaim) -> str:
-    return ", ".join(part for part in (claim.evidence, f"{claim.data} data" if claim.data else "") if part)
+    def of_figure(figure: ReleasedFigure) -> ReleasedFigure:
+        row = figures.get((figure.system, figure.name))
+        if row is None or figure.evidence:
+            return figure
+        known = {key: row[key] for key in ("evidence", "data", "target", "met")}
+        sha256 = hashes.get((figure.system, row["case"]), "")
+        return msgspec.structs.replace(figure, **known, data_sha256=sha256)
 
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(
-        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines
+    return msgspec.structs.replace(
+        latest, claims=[*map(of_claim, latest.claims)], figures=[*map(of_figure, latest.figures)]
     )
 
 

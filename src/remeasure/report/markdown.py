@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..judging.coverage_table import markdown as coverage_markdown
-from ..judging.judged import CaseSummary, Judgement, Report
+from ..judging.judged import CaseSummary, FigureRow, Judgement, Report
 from . import charts, figures, release, summary
 from .behind import behind
 from .numbers import NOTHING, count, short, shown, together
@@ -131,7 +131,7 @@ def _system(report: Report, name: str) -> list[str]:
                         cell(f.name),
                         number(shown("value", f.value, f.lo, f.hi, f.unit)),
                         cell(f.target or NOTHING),
-                        NOTHING if f.met is None else "✓ met" if f.met else "✕ missed",
+                        _met(f),
                         _evidence(f.evidence, f.data),
                         cell(", ".join(x for x in (f.case, f.arm) if x) or NOTHING),
                     ]
@@ -142,6 +142,12 @@ def _system(report: Report, name: str) -> list[str]:
     parts += [_case(c) for c in report.cases if c.system == name]
     parts += [_tradeoff(t) for t in charts.tradeoffs([c for c in report.cases if c.system == name])]
     return parts
+
+
+def _met(f: FigureRow) -> str:
+    if f.invalid:
+        return f"! invalid: {cell(f.invalid)}"
+    return NOTHING if f.met is None else "✓ met" if f.met else "✕ missed"
 
 
 def _claim(j: Judgement) -> str:
