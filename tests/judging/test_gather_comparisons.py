@@ -112,6 +112,28 @@ def test_equal_samples_of_something_random_say_nothing_of_their_spread():
     assert "equal" in judgement.verdict.reason
 
 
+def test_units_that_are_all_equal_prove_nothing_of_others_though_a_seed_would_change_nothing():
+    always = (case("ranking", (NDCG,), tags=("deterministic",)),)
+    perfect = record({NDCG.name: {"ours": [1.0] * 6, "slow": [1.0] * 6}}, 1, "ranking")
+    bound = claim("b", "bound", case="ranking", baseline="", margin=1.0)
+    share = verdict_on(bound, [perfect], always)
+    assert (share.verdict.word, share.hi) == ("inconclusive", 1.0)
+    assert 0.5 < share.lo < 0.6
+    names = [f"u{n}" for n in range(6)]
+    together = units_of(perfect, names, clusters={"user": ["a", "a", "b", "b", "c", "c"]})
+    clustered = verdict_on(bound, [together], always)
+    assert (clustered.verdict.word, clustered.lo) == ("inconclusive", None)
+    assert "equal" in clustered.verdict.reason
+
+
+def test_of_the_published_test_set_a_deterministic_case_gives_the_number_itself():
+    always = (case("ranking", (NDCG,), tags=("deterministic",)),)
+    stated = claim("v", "value", case="ranking", value=0.5, tolerance=0.5, baseline="", over="seeds")
+    judgement = verdict_on(stated, RANKED[:1], always)
+    assert (judgement.verdict.word, judgement.lo, judgement.spread) == ("reproduced", None, "none")
+    assert verdict_on(stated, RANKED[:1]).verdict.word == "inconclusive"
+
+
 def test_a_single_sample_of_something_inexact_is_shown_and_not_judged():
     peak = Metric("peak memory", "MB", better="lower", kind="count", exact=False)
     with pytest.MonkeyPatch.context() as patch:

@@ -20,7 +20,7 @@ MIN_ROUNDS = 5
 MIN_SEEDS = 3
 """Seeds of something random below which a clear effect is a direction at most."""
 NO_INTERVAL = "One sample has no interval; measure more seeds."
-NO_SPREAD = "All samples are equal, which says nothing of their spread; measure more seeds."
+NO_SPREAD = "All samples are equal, which says nothing of their spread; measure more seeds or units."
 INEXACT = "A single sample of something that changes from run to run; measure more seeds."
 
 
@@ -77,7 +77,9 @@ def carried(verdict: Verdict, effect: Effect, samples: Samples) -> Verdict:
     if interval.kind == "none":
         reason = NO_INTERVAL if interval.n < 2 else NO_SPREAD
         return Verdict(word="inconclusive", direction=rules.UNCLEAR, reason=reason)
-    return rules.few_seeds(verdict, len(effect.per_seed)) if len(effect.per_seed) < MIN_SEEDS else verdict
+    if effect.seeded and len(effect.per_seed) < MIN_SEEDS:
+        return rules.few_seeds(verdict, len(effect.per_seed))
+    return verdict
 
 
 def compared(claim: Claim) -> tuple[str, ...]:

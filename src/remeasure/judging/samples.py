@@ -44,7 +44,9 @@ class Effect:
     units: int = 0
     """Judged units behind a quality; 0 for anything else."""
     random: bool = True
-    """Another seed would give another number."""
+    """Another seed, process or sample of units would give another number."""
+    seeded: bool = True
+    """Another seed would."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,8 @@ class Samples:
         array = np.array(values)
         per_seed = tuple(values)
         if self.deterministic:
-            return Effect(alone(float(array.mean()), len(array)), per_seed, EXACT, random=False)
+            exactly = alone(float(array.mean()), len(array))
+            return Effect(exactly, per_seed, EXACT, random=False, seeded=False)
         if top := _top_of_share(array, self.meta.unit):
             interval = estimates.of_share(int((array > 0).sum()), len(array), top)
             return Effect(interval, per_seed, SHARE.format(per="seed"))
@@ -194,13 +197,8 @@ class Samples:
         )
         if top and self._clusters() is None:
             interval = estimates.of_share(int((table > 0).sum()), len(table), top)
-            return Effect(
-                interval,
-                per_seed,
-                SHARE.format(per=self.meta.per),
-                units=len(table),
-                random=not self.deterministic,
-            )
+            how = SHARE.format(per=self.meta.per)
+            return Effect(interval, per_seed, how, units=len(table), seeded=not self.deterministic)
         interval = estimates.of_units(table, self._clusters(), fixed=fixed)
         return self._crossed(interval, per_seed, what, table, fixed)
 
@@ -217,7 +215,8 @@ class Samples:
             how = UNITS.format(**said)
         else:
             how = UNITS_ALONE.format(**said, training="" if self.deterministic else NO_SPREAD)
-        return Effect(interval, per_seed, how, units=len(table), random=not self.deterministic)
+        seeded = not self.deterministic
+        return Effect(interval, per_seed, how, units=len(table), random=seeded or not fixed, seeded=seeded)
 
     def _table(self, arm: str) -> Array:
         """[units, seeds]: every unit's value in every block, averaged over the block's rounds first.
