@@ -15,16 +15,6 @@ from .device import (
     device_release,
     device_speedup,
     device_survival,
-    region_background,
-    region_background_strawman,
-    region_decrypt,
-    region_decrypt_strawman,
-    region_flash,
-    region_flash_strawman,
-    region_npu,
-    region_npu_strawman,
-    simulator_hour,
-    simulator_scale,
 )
 from .host import (
     attack,
@@ -36,6 +26,17 @@ from .host import (
     host_security,
     host_ttft,
 )
+from .regions import (
+    region_background,
+    region_background_strawman,
+    region_decrypt,
+    region_decrypt_strawman,
+    region_flash,
+    region_flash_strawman,
+    region_npu,
+    region_npu_strawman,
+)
+from .simulator import simulator_hour, simulator_scale
 
 __all__ = [
     "attack",

@@ -17,16 +17,13 @@ from remeasure.datasets.ondevice.loader import Request
 from ..config import System
 from ..questions import (
     COLD,
-    Axis,
     Comparison,
     Experiment,
     Fit,
     Grid,
     Hour,
     Modelled,
-    Region,
     Shared,
-    Simulated,
     Step,
     Survival,
 )
@@ -52,9 +49,6 @@ TTFT = virtual("TTFT", "s", "lower")
 AVERAGE = Metric("faster on average", "%", better="higher", kind="count")
 EVERYWHERE = Metric("faster in every cell", "%", better="higher", kind="count")
 DOUBTED = Metric("faster on average, with the model's own error", "%", better="higher", kind="count")
-CPU = Metric("CPU", "s", better="lower", kind="time")
-RATE = Metric("requests/s", "requests/s", better="higher", kind="time")
-GROWN = Metric("memory grown", "MB", better="lower", kind="count", exact=False)
 TTFT_MEAN = virtual("TTFT, mean", "s", "lower")
 TTFT_P50 = virtual("TTFT, p50", "s", "lower")
 TTFT_P95 = virtual("TTFT, p95", "s", "lower")
@@ -333,86 +327,4 @@ device_reclaim = modelled_case(
     (RECLAIM_P99, RECLAIM_P50),
     "hours.reclaimed",
     profiles=hourly(),
-)
-
-GRIDS: dict[Axis, tuple[str, tuple[float, ...]]] = {
-    "flash": ("flash, GB/s", (0.25, 0.5, 1.0, 2.1, 2.63, 4.0)),
-    "npu": ("speed of the NPU, × the calibrated one", (0.5, 1.0, 2.0, 4.0)),
-    "decrypt": ("speed of decryption, × the calibrated one", (0.25, 0.5, 1.0, 2.0, 4.0)),
-    "background": ("memory of other applications, GB", (0.0, 2.0, 4.0, 6.0, 7.0, 8.0, 9.0, 10.0)),
-}
-"""Axis → its name, and where on it a claim is tried (flash: eMMC 5.1 to UFS 4.0)."""
-
-
-def region_case(axis: Axis, suffix: str, baselines: Sequence[str], lines: dict[str, float]) -> Any:
-    """Where along an axis a cold-start claim holds: its line is drawn across the curve."""
-    name, xs = GRIDS[axis]
-    return modelled_case(
-        f"region-{axis}{suffix}",
-        f"Where does the cold-start speedup over {' and '.join(baselines)} hold? Swept: {name}.",
-        [
-            Arm(
-                f"over {baseline}, {x:g}",
-                "reference",
-                Region(axis, x, baseline),
-                series=f"over {baseline}",
-                x=x,
-            )
-            for baseline in baselines
-            for x in xs
-        ],
-        (MEAN,),
-        "device.region",
-        axis=name,
-        lines=lines,
-    )
-
-
-OPTIMIZED = ("Strawman-OPT", "TZ-LLM-like")
-C3 = {"claimed over Strawman, 7.15": 7.15, "reproduced from here, 5.72": 7.15 / 1.25, "no gain": 1.0}
-C4 = {"claimed over Strawman-OPT, 1.85": 1.85, "reproduced from here, 1.48": 1.85 / 1.25, "no gain": 1.0}
-region_flash = region_case("flash", "", OPTIMIZED, C4)
-region_npu = region_case("npu", "", OPTIMIZED, C4)
-region_decrypt = region_case("decrypt", "", OPTIMIZED, C4)
-region_background = region_case("background", "", OPTIMIZED, C4)
-region_flash_strawman = region_case("flash", "-strawman", ("Strawman",), C3)
-region_npu_strawman = region_case("npu", "-strawman", ("Strawman",), C3)
-region_decrypt_strawman = region_case("decrypt", "-strawman", ("Strawman",), C3)
-region_background_strawman = region_case("background", "-strawman", ("Strawman",), C3)
-
-
-def simulator_case(name: str, question: str, arms: Sequence[Arm], at: dict[str, At]) -> Any:
-    """A case about the simulator's own cost on this host."""
-
-    def prepare(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]:
-        from ..runs.simulator import simulated
-
-        return simulated(arm.config, data, seed)
-
-    prepare.__doc__ = question
-    return case(
-        name=name,
-        dataset="ondevice",
-        request=REQUEST,
-        simulated=True,
-        arms=tuple(arms),
-        metrics=(CPU, RATE, GROWN),
-        profiles={"tiny": At(seeds=(0,), set={"requests": 20}, evidence="scaled"), **at},
-        isolated=True,
-        times_itself=True,
-        tags=("partial",),
-    )(prepare)
-
-
-simulator_hour = simulator_case(
-    "simulator-hour",
-    "How long does the host take to simulate one hour of the device with ten workflows?",
-    [Arm("one hour, ten workflows", "reference", Simulated())],
-    {"smoke": At(seeds=(0,)), "standard": At(seeds=(0, 1, 2)), "full": At(seeds=(0, 1, 2))},
-)
-simulator_scale = simulator_case(
-    "simulator-scale",
-    "How do the simulator's time and memory grow with the number of requests?",
-    [Arm(f"{count:,} requests", "reference", Simulated(count)) for count in (1_000, 10_000, 100_000)],
-    {"standard": At(seeds=(0,)), "full": At(seeds=(0, 1, 2))},
 )
