@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from .intervals import CONFIDENCE, Interval, Part, alone, of_parts
+from .intervals import Interval, Part, alone, of_parts
+from .judged import CONFIDENCE
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.intp]

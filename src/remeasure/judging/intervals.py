@@ -13,7 +13,8 @@ from typing import Literal
 
 from scipy import optimize, stats
 
-CONFIDENCE = 0.95
+from .judged import CONFIDENCE
+
 POWER = 0.8
 """Share of repeats in which an effect as large as `detectable` would have been found."""
 Kind = Literal["interval", "range", "none"]

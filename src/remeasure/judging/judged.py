@@ -7,6 +7,9 @@ from typing import Any, Literal
 from ..struct import Struct
 from .coverage_table import Row
 
+CONFIDENCE = 0.95
+ALPHA = 1 - CONFIDENCE
+
 Word = Literal[
     "reproduced",
     "reproduced, stronger",

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from .intervals import CONFIDENCE
-from .judged import Chance, Judgement
+from .judged import ALPHA, Chance, Judgement
 
-ALPHA = 1 - CONFIDENCE
 JUDGED = frozenset(
     {"reproduced", "reproduced, stronger", "direction only", "inconclusive", "not reproduced", "contradicted"}
 )

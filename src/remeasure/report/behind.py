@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..judging.judged import Judgement
+from ..judging.judged import ALPHA, Judgement
 from .numbers import count, shown
 
 NULLS = ("not reproduced", "inconclusive", "below resolution")
@@ -23,10 +23,15 @@ def behind(j: Judgement) -> dict[str, str]:
         facts["design effect"] = (
             f"{j.design_effect:.2g}, the variance against that of as many independent samples"
         )
-    if j.detectable is not None and j.verdict.word in NULLS:
+    if j.detectable is not None and _is_null(j):
         kind = "ratio" if j.unit == "×" or j.kind == "ratio" else "value"
         facts["could have been found"] = f"{shown(kind, j.detectable, unit=j.unit).one}, in 4 of 5 repeats"
     return facts
+
+
+def _is_null(j: Judgement) -> bool:
+    """Nothing was found, by its word or, where it is shown without one, by its test."""
+    return j.verdict.word in NULLS or (j.p is not None and j.p >= ALPHA)
 
 
 def _sample(j: Judgement) -> str:
