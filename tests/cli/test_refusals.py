@@ -9,11 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
-from remeasure.data import hashes
-from remeasure.records.store import Store
-from toy.env import MIRROR, use_toy
+from toy.env import use_toy
 
 from .conftest import Cli, is_refusal
 
@@ -114,37 +111,6 @@ def test_a_release_that_is_damaged_is_named(cli: Cli, tmp_path: Path) -> None:
     said = cli("compare")
     assert is_refusal(said)
     assert "latest.json" in said.err
-
-
-def made_by(tmp_path: Path, **provenance: str) -> None:
-    """The one record, as if other code had made it."""
-    store = Store(tmp_path / "remeasure-results")
-    record = store.read(a_record(tmp_path).stem)
-    store.write(replace(record, provenance=replace(record.provenance, **provenance)))
-
-
-def test_data_that_changed_under_a_remembered_hash_are_not_released(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The release reads the files once more, whatever is remembered of them."""
-    shutil.copytree(MIRROR, tmp_path / "mirror")
-    monkeypatch.setenv("REMEASURE_DATA", str(tmp_path / "mirror"))
-    assert cli("run", *ONE).code == 0
-    made_by(tmp_path, commit="f" * 40, dirty="")
-    monkeypatch.setattr(hashes, "_read", lambda path, size: ("0" * 64, "0" * 40))
-    said = cli("report", *ONE, "--release")
-    assert said.code == 2
-    assert "does not have the sha256 of its card" in said.err
-    assert not (tmp_path / "remeasure-results" / "releases" / "latest.json").exists()
-
-
-def test_an_uncommitted_tree_is_not_released(cli: Cli, tmp_path: Path) -> None:
-    assert cli("run", *ONE).code == 0
-    made_by(tmp_path, commit="f" * 40, dirty="d" * 64)
-    said = cli("report", *ONE, "--release")
-    assert said.code == 2
-    assert "uncommitted" in said.err
-    assert not (tmp_path / "remeasure-results" / "releases" / "latest.json").exists()
 
 
 def test_a_package_that_is_missing_is_said_once_before_anything_runs(

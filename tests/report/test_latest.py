@@ -20,14 +20,14 @@ FIGURE = Figure(name="seconds a round", case="speed", arm="ours", statistic="med
 @pytest.fixture(scope="module")
 def made():
     records = [timed(seed) for seed in SEEDS] + [judged(seed) for seed in SEEDS]
-    return report(records, [claim(), better()], [FIGURE])
+    return msgspec.structs.replace(report(records, [claim(), better()], [FIGURE]), profile="standard")
 
 
 def of(**third):
     return report([timed(1), timed(2), timed(3, from_=provenance(**third))], [claim()])
 
 
-def elsewhere(made, name, profile="smoke", **environment):
+def elsewhere(made, name, profile="standard", **environment):
     """The report of another system, made on a machine that may differ."""
     row = made.systems[0]
     (sha, here), *_ = made.environments.items()
@@ -124,10 +124,19 @@ def test_machines_of_one_release_are_named_side_by_side(made, tmp_path):
     assert environment["cores"] == 2
 
 
-def test_profiles_are_not_mixed_in_one_release(made, tmp_path):
-    write_release(elsewhere(made, "other", profile="standard"), tmp_path)
-    with pytest.raises(UserError, match="release of profile standard"):
-        write_release(made, tmp_path)
+def test_release_of_another_profile_has_a_summary_of_its_own(made, tmp_path):
+    standard = write_release(elsewhere(made, "other", profile="standard"), tmp_path)
+    before = standard.read_bytes()
+    smoke = write_release(elsewhere(made, "other", profile="smoke"), tmp_path)
+    assert (standard, smoke) == (tmp_path / "latest.json", tmp_path / "smoke" / "latest.json")
+    assert standard.read_bytes() == before
+    assert read_latest(smoke).profile == "smoke"
+
+
+def test_profiles_are_not_mixed_in_one_summary(made, tmp_path):
+    (tmp_path / "latest.json").write_bytes(latest_json(elsewhere(made, "other", profile="smoke")))
+    with pytest.raises(UserError, match="release of profile smoke"):
+        write_release(elsewhere(made, "other", profile="standard"), tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"{", b'{"profile": 1}', b"[]"])

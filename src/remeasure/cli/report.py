@@ -35,12 +35,17 @@ def report(
 
     if release and selected.settings:
         raise UserError("a release is of what is declared, on the published data; say it without --set.")
+    if release and not selected.whole:
+        raise UserError("a release is of whole systems; choose by --system alone.")
     where = places(results, out)
     store = Store(where.results)
-    made = reporting.build(selected, selected.plan(registry(), store), store, where, releasing=release)
+    planned = selected.plan(registry(), store)
+    said = reporting.completeness(planned, store, selected.profile) if release else ""
+    made = reporting.build(selected, planned, store, where, releasing=release)
     page = reporting.write(made, where)
     console.summary(made)
     if release:
+        typer.echo(said)
         for path in reporting.release(made, where):
             typer.echo(f"Written: {shown(path)}.")
     typer.echo(f"The page is {page}.")

@@ -84,6 +84,14 @@ def write(report: Report, where: Places) -> str:
     return shown(next(path for path in render(report, where.site) if path.name == "index.html"))
 
 
+def completeness(planned: Sequence[Planned], store: Store, profile: str) -> str:
+    """How whole the run is; raises UserError where it is not whole enough to be released."""
+    from ..declared.registry import registry
+    from ..report.complete import completeness as said_of
+
+    return said_of(registry(), planned, store.read_all(profile, {item.block.system for item in planned}))
+
+
 def _verify_data(report: Report) -> None:
     """Read the files of every real data set behind the report once more, believing no hash computed before."""
     from ..data.copies import locate, verify
@@ -111,15 +119,25 @@ def latest(where: Places) -> dict[str, Any] | None:
 
 
 def release(report: Report, where: Places) -> list[Path]:
-    """Write `latest.json`, the whole report, the schemas of both, and in a checkout README's tables."""
+    """Write `latest.json`, the whole report, the schemas of both, and in a checkout README's tables.
+
+    Systems that this report did not measure stay as they were released; README quotes the profile `standard` alone.
+    """
     from ..report import render
-    from ..report.latest import read_latest, write_release, write_schemas
+    from ..report.kept import read_report, with_kept
+    from ..report.latest import STANDARD, read_latest, write_release, write_schemas
     from ..report.readme import update_readme
 
     _verify_data(report)
+    folder = where.releases / report.profile
+    whole = with_kept(report, read_report(folder / "report.json"))
     path = write_release(report, where.releases)
-    written = [path, *render(report, where.releases / report.profile)]
+    written = [path, *render(whole, folder)]
     written += write_schemas(where.releases / "schemas")
-    if where.root and update_readme(where.root / "README.md", read_latest(path)):
+    if (
+        report.profile == STANDARD
+        and where.root
+        and update_readme(where.root / "README.md", read_latest(path))
+    ):
         written.append(where.root / "README.md")
     return written

@@ -30,6 +30,11 @@ class Selection:
     seeds: tuple[int, ...] | None = None
     settings: tuple[str, ...] = ()
 
+    @property
+    def whole(self) -> bool:
+        """Nothing of a system is left out, and no seed was named."""
+        return not (self.cases or self.claims or self.tags or self.seeds)
+
     def plan(self, registry: Registry, store: Store) -> list[Planned]:
         """The blocks it needs; raises UserError for a name that nothing has."""
         from ..running.blocks import plan

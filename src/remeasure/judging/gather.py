@@ -87,7 +87,7 @@ def build_report(
     return Report(
         schema=REPORT_SCHEMA,
         profile=profile,
-        generated_from=_hash(sorted(record.digest or content_digest(record) for record in used)),
+        generated_from=contents(rows),
         date=max((record.provenance.started for record in used), default="")[:10],
         systems=rows,
         environments={
@@ -104,6 +104,11 @@ def build_report(
         coverage=read_table(),
         vanished=[] if release is None or wanted.partial else vanished(release, claims, figures, names),
     )
+
+
+def contents(systems: Iterable[SystemRow]) -> str:
+    """Hash of all records behind a report."""
+    return _hash(sorted({row.generated_from for row in systems if row.generated_from}))
 
 
 def _figures(system: System, context: Context) -> list[FigureRow]:
@@ -155,6 +160,7 @@ def _system_row(system: System, records: Sequence[Record]) -> SystemRow:
         if fingerprints
         else "",
         date=max((r.provenance.started for r in records), default="")[:10],
+        generated_from=_hash(sorted(r.digest or content_digest(r) for r in records)) if records else "",
     )
 
 

@@ -227,6 +227,8 @@ class SystemRow(Struct, frozen=True):
     commit: str
     fingerprint: str
     date: str
+    generated_from: str = ""
+    """Hash of its records' contents; empty in a report made before it was written."""
 
 
 class Report(Struct, frozen=True):
@@ -235,7 +237,7 @@ class Report(Struct, frozen=True):
     schema: int
     profile: str
     generated_from: str
-    """Hash of the records' contents: the same records give the same bytes."""
+    """Hash of the records' contents, a system at a time: the same records give the same bytes."""
     date: str
     """Date of the latest record, never of rendering."""
     systems: list[SystemRow]

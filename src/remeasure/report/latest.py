@@ -18,6 +18,8 @@ from ..records.store import write_whole
 from ..struct import Struct
 
 LATEST = "latest.json"
+STANDARD = "standard"
+"""The profile that a release is of; README and comparisons quote no other."""
 FACTS = ("python", "cpu_model", "cores", "ram_mb", "kernel")
 """What of an environment stands in `latest.json`, beside its hash and the packages that results depend on."""
 
@@ -145,8 +147,8 @@ def read_latest(path: Path) -> Latest:
 def write_release(report: Report, folder: Path) -> Path:
     """Write `folder`/latest.json. Systems that this report did not measure keep their entries.
 
-    Raises UserError, and writes nothing, for numbers from an uncommitted tree, from several commits or an
-    unknown one, and where the folder holds a release of another profile.
+    That of a profile other than `standard` is `folder`/PROFILE/latest.json. Raises UserError, and writes nothing, for
+    numbers from an uncommitted tree, from several commits or an unknown one.
     """
     for row in report.systems:
         if row.commit:
@@ -154,7 +156,7 @@ def write_release(report: Report, folder: Path) -> Path:
     latest = latest_of(report)
     if not latest.systems:
         raise UserError(f"nothing is measured in profile {report.profile}; run it before releasing it.")
-    path = folder / LATEST
+    path = (folder if report.profile == STANDARD else folder / report.profile) / LATEST
     if path.exists():
         latest = _merged(read_latest(path), latest, path)
     write_whole(path, _encode(latest))
