@@ -6,7 +6,6 @@ A skeleton is a folder of templates under `skeletons/`; discovery finds what is 
 from __future__ import annotations
 
 import keyword
-import os
 import re
 import shutil
 import sys
@@ -18,6 +17,7 @@ from .declared.cards import DataCard
 from .declared.registry import System
 from .errors import UserError
 from .package import PACKAGE
+from .records.store import cannot_write, write_whole
 
 SKELETONS = PACKAGE / "skeletons"
 
@@ -60,9 +60,7 @@ def new_case(system: System, name: str) -> Path:
         before = ""
         imports = f"from .{like.__module__.rpartition('.')[2]} import {like.__name__}"
     added = _render("case.py.j2", name=name, function=function, like=like.__name__, imports=imports)
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(before + added, encoding="utf-8")
-    os.replace(temporary, path)
+    write_whole(path, (before + added).encode())
     return path
 
 
@@ -72,8 +70,11 @@ def _folder(kind: str, name: str, parent: Path, **values: str) -> Path:
     target = parent / name
     if target.exists():
         raise UserError(f"{target} is there already; choose another name or remove it.")
-    parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=".new-", dir=parent))
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=".new-", dir=parent))
+    except OSError as error:
+        raise cannot_write(target, error) from None
     try:
         for template in sorted((SKELETONS / kind).rglob("*.j2")):
             written = aside / template.relative_to(SKELETONS / kind).with_suffix("")
@@ -84,9 +85,10 @@ def _folder(kind: str, name: str, parent: Path, **values: str) -> Path:
             written.write_text(rendered, encoding="utf-8")
         aside.chmod(0o755)
         aside.rename(target)
-    except BaseException:
+    except OSError as error:
+        raise cannot_write(target, error) from None
+    finally:
         shutil.rmtree(aside, ignore_errors=True)
-        raise
     return target
 
 
