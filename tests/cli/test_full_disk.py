@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import resource
 import sys
@@ -11,8 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
-from remeasure.cli import app
 
 from .conftest import Cli, is_refusal
 
@@ -75,17 +72,6 @@ def test_a_case_is_added_whole_or_not_at_all(
         said = cli("new", "case", "mine/second-question")
     assert is_refusal(said) and "cases.py cannot be written" in said.err
     assert files(tmp_path) == before
-
-
-def test_a_file_without_a_name_is_not_taken_for_standard_output(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(**_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(app, "app", full)
-    said = cli("list")
-    assert is_refusal(said) and "a file cannot be written: No space left" in said.err
 
 
 @pytest.mark.parametrize("room", [0, 1000, 4000])

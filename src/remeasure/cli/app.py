@@ -79,20 +79,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.OK
     except OSError as error:
-        what = error.filename or (
-            "a file cannot be written" if _can_print() else "standard output cannot be written"
-        )
+        if error.filename is None:
+            # What is printed has no name; what is still buffered goes nowhere, or Python would say it once more.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        what = error.filename or "standard output or a temporary file cannot be written"
         return _refuse(f"{what}: {error.strerror or error}; mend that and say the same again.")
-
-
-def _can_print() -> bool:
-    """Whether what is buffered for standard output goes out; else it goes nowhere, or Python would say it once more."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return False
-    return True
 
 
 def _refuse(sentence: str) -> int:
