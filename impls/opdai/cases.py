@@ -100,8 +100,8 @@ def ranking_case(
 
 ONE_SEED = {"standard": At(seeds=(2022,)), "full": At(seeds=THREE)}
 THREE_SEEDS = {"standard": At(seeds=THREE), "full": At(seeds=THREE)}
-"""A claim needs three seeds for a word; what no claim rests on is shown with one. Another seed costs what the rankers cost,
-5 to 8 CPU minutes: the first stage is kept from the seed before."""
+"""A claim needs three seeds for a word; what no claim rests on is shown with one. Another seed costs what the rankers
+cost, 5 to 8 CPU minutes: the first stage is kept from the seed before."""
 SMOKE_TWO = {"smoke": At(seeds=(2022, 1), set=SMOKE, evidence="scaled")}
 
 ranking = ranking_case(
