@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import json
 import math
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 from remeasure.contracts import Case
+from remeasure.data.locks import timing_lock_path
 from remeasure.declared.overrides import at_profile
 from remeasure.declared.registry import registry
 from remeasure.records.record import TWIN_SUFFIX
@@ -180,6 +182,40 @@ def test_pytest_benchmark_shows_the_samples_that_measure_took(tmp_path: Path) ->
     assert done.returncode == 0, done.stdout
     (benchmark,) = json.loads(shown.read_text())["benchmarks"]
     assert benchmark["stats"]["data"] == [0.5, 0.25, 1.0]
+
+
+def lock_is_held() -> bool:
+    """Somebody holds the timing lock: another descriptor, of whatever process, does not get it."""
+    handle = os.open(timing_lock_path(), os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def test_asv_measures_under_the_timing_lock(
+    tracked: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = tracked["measured"]
+    monkeypatch.setattr(measured, "tracked_cases", toy_cases)
+    monkeypatch.setattr(measured, "_measured", lambda case: lock_is_held())
+    held = measured.setup_cache()
+    assert held and all(held.values())
+    assert not lock_is_held()
+
+
+def test_pytest_benchmark_measures_under_the_timing_lock(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    use_toy(monkeypatch, tmp_path)
+    monkeypatch.syspath_prepend(BENCHMARKS / "session")
+    replay = importlib.import_module("replay")
+    monkeypatch.setattr(replay, "measure", lambda *_: lock_is_held())
+    assert replay.Measurements().of("toysys/loop-time") is True
+    assert not lock_is_held()
 
 
 def test_the_session_lists_every_timed_arm_of_tracked_cases() -> None:
