@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from remeasure.judging.estimates import of_share
 from remeasure.judging.intervals import Interval, Part, alone, half_width, of_parts
 
 ONE = (Part(0.01, 4),)
@@ -78,5 +79,16 @@ def test_a_range_and_a_plain_value_have_no_p():
 
 @pytest.mark.parametrize("top", [1.0, 100.0])
 def test_p_of_a_share_is_the_exact_binomial_one(top):
-    share = Interval(0.9 * top, 0.55 * top, 0.99 * top, 10, trials=10)
+    share = of_share(9, 10, top)
     assert share.p(0.5 * top) == pytest.approx(stats.binomtest(9, 10, 0.5).pvalue)
+
+
+def test_p_of_a_share_below_one_percent_is_not_taken_for_one_of_one():
+    none = of_share(0, 1000, 100.0)
+    assert none.hi < 1
+    assert none.p(0.5) == pytest.approx(2 * stats.binom.cdf(0, 1000, 0.005))
+
+
+@pytest.mark.parametrize("null", [-0.2, 1.2])
+def test_p_of_a_share_against_what_no_share_can_be_is_none_at_all(null):
+    assert of_share(9, 10).p(null) == 0.0

@@ -1,6 +1,7 @@
 """`latest.json`, what refuses to become one, README's block, and the published schemas."""
 
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -233,3 +234,9 @@ def test_a_figure_that_a_guard_refused_says_so_wherever_it_is_printed(tmp_path):
     assert "≤ 1 s, not judged" in line and "invalid, contract" in line
     assert "! invalid: contract" in markdown(refused)
     assert "tone-invalid" in page(refused)
+
+
+def test_the_committed_schemas_are_those_of_the_code(tmp_path):
+    committed = Path(__file__).parents[2] / "results" / "releases" / "schemas"
+    for path in write_schemas(tmp_path):
+        assert (committed / path.name).read_bytes() == path.read_bytes(), f"{path.name} is not what it was"

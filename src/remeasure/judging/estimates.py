@@ -125,7 +125,7 @@ def summed(residuals: Array, clusters: Labels) -> Array:
 def of_share(successes: int, n: int, top: float = 1.0) -> Interval:
     """Clopper–Pearson; at least 95 %, conservative by construction. top: 100 where shares are said in percent."""
     lo, hi = share_bounds(np.array(successes), n)
-    return Interval(top * successes / n, top * float(lo), top * float(hi), n, "interval", trials=n)
+    return Interval(top * successes / n, top * float(lo), top * float(hi), n, "interval", trials=n, top=top)
 
 
 def share_bounds(successes: npt.NDArray[np.int64], n: int) -> tuple[Array, Array]:

@@ -7,7 +7,7 @@ variance, of Student's t at the part's degrees of freedom squared, times the par
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -46,6 +46,8 @@ class Interval:
     """The scale is that of logarithms, as for ratios."""
     trials: int = 0
     """Of a share, how many units; 0 for anything else."""
+    top: float = 1.0
+    """Of a share, what all units are: 1, or 100 where it is said in percent."""
     design_effect: float | None = None
     """Variance of the estimate against that of as many samples that were independent."""
 
@@ -57,15 +59,13 @@ class Interval:
         """In another unit."""
         lo, hi = sorted((self.lo * factor, self.hi * factor))
         parts = self.parts if self.logs else tuple(Part(p.variance * factor**2, p.df) for p in self.parts)
-        return Interval(
-            self.estimate * factor, lo, hi, self.n, self.kind, parts, self.logs, 0, self.design_effect
-        )
+        return replace(self, estimate=self.estimate * factor, lo=lo, hi=hi, parts=parts, trials=0)
 
     def inverted(self) -> Interval:
         """Of one over the value; on the scale of logarithms, where the parts stay what they are."""
         lo, hi = sorted((1 / self.lo, 1 / self.hi))
         parts = self.parts if self.logs else ()
-        return Interval(1 / self.estimate, lo, hi, self.n, self.kind, parts, self.logs, 0, self.design_effect)
+        return replace(self, estimate=1 / self.estimate, lo=lo, hi=hi, parts=parts, trials=0)
 
     def at(self, confidence: float) -> tuple[float, float]:
         """Bounds at another confidence; needs parts."""
@@ -77,8 +77,8 @@ class Interval:
         if self.kind != "interval":
             return None
         if self.trials:
-            whole = round(self.estimate * self.trials / self._top)
-            return float(min(1.0, 2 * min(_tails(whole, self.trials, null / self._top))))
+            whole, share = round(self.estimate * self.trials / self.top), null / self.top
+            return float(min(1.0, 2 * min(_tails(whole, self.trials, min(1.0, max(0.0, share))))))
         if not self.parts or (self.logs and null <= 0):
             return None
         return _p(abs(self._centre - (math.log(null) if self.logs else null)), self.parts)
@@ -102,11 +102,6 @@ class Interval:
     def _from(self, value: float) -> float:
         return math.exp(min(value, 700.0)) if self.logs else value
 
-    @property
-    def _top(self) -> float:
-        """What a share of all units is: 1, or 100 where it is said in percent."""
-        return 100.0 if self.hi > 1 else 1.0
-
 
 def of_parts(
     centre: float, parts: tuple[Part, ...], n: int, *, logs: bool = False, design_effect: float | None = None
@@ -117,7 +112,7 @@ def of_parts(
         return alone(math.exp(centre) if logs else centre, n)
     ends = (centre - half, centre, centre + half)
     lo, estimate, hi = (math.exp(min(end, 700.0)) for end in ends) if logs else ends
-    return Interval(estimate, lo, hi, n, "interval", parts, logs, 0, design_effect)
+    return Interval(estimate, lo, hi, n, "interval", parts, logs, design_effect=design_effect)
 
 
 def alone(value: float, n: int) -> Interval:
