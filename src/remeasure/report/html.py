@@ -13,6 +13,7 @@ import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from ..judging.allowed import BIAS_ALLOWED
 from ..judging.judged import CaseSummary, Report
 from ..package import PACKAGE
 from . import behind, charts, figures, numbers, release, summary, words
@@ -38,6 +39,7 @@ def page(report: Report) -> str:
         "headline": summary.headline(report),
         "limits": summary.limits(report),
         "behind": behind.behind,
+        "bias": BIAS_ALLOWED,
         "bounds": behind.BOUNDS,
         "coverage": report.coverage,
         "comparison": release.compare(plain),
