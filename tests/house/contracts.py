@@ -19,7 +19,7 @@ FLOORS = (
     ("data",),
     ("records",),
     ("declared",),
-    ("contracts", "struct", "errors", "package"),
+    ("contracts", "struct", "processes", "errors", "package"),
 )
 """Rooms of the harness, top to bottom; an import goes down only, or stays on its floor."""
 KNOWN_TO_SYSTEMS = ("contracts", "errors")

@@ -13,7 +13,7 @@ from remeasure.declared.registry import registry
 from remeasure.records.record import Record
 from remeasure.records.store import Store
 from remeasure.running.blocks import Block, Planned, plan
-from remeasure.running.messages import WORKER, Budget, Finished, Job, Progress, Silent, Usage
+from remeasure.running.messages import SUPERVISOR, WORKER, Budget, Finished, Job, Progress, Silent, Usage
 from remeasure.running.runner import run_block
 
 
@@ -46,8 +46,8 @@ class Log(Silent):
     def finished(self, block: Block, ok: bool, seconds: float) -> None:
         self.events.append(("finished", block.id))
 
-    def waiting(self, sentence: str) -> None:
-        self.events.append(("waiting", sentence))
+    def said(self, sentence: str) -> None:
+        self.events.append(("said", sentence))
 
 
 class InProcess:
@@ -70,7 +70,7 @@ def workers_of(pid: int) -> list[psutil.Process]:
     found = []
     for process in psutil.Process(pid).children(recursive=True):
         try:
-            if WORKER in process.cmdline():
+            if WORKER in process.cmdline() and SUPERVISOR not in process.cmdline():
                 found.append(process)
         except psutil.Error:
             continue

@@ -69,7 +69,7 @@ class Lines:
         self.count += 1
         console.note(f"[{self.count}/{self.total}] {block.id}: {seconds:.1f} s{'' if ok else ', failed'}")
 
-    def waiting(self, sentence: str) -> None:
+    def said(self, sentence: str) -> None:
         console.note(sentence)
 
     def added(self, planned: Sequence[Planned]) -> None:
@@ -101,7 +101,7 @@ class Bars:
         name = f"blocks ({self.failed} failed)" if self.failed else "blocks"
         self.bars.update(self.run, advance=1, left=self._left(), description=name)
 
-    def waiting(self, sentence: str) -> None:
+    def said(self, sentence: str) -> None:
         self.bars.console.print(sentence)
 
     def added(self, planned: Sequence[Planned]) -> None:

@@ -63,8 +63,8 @@ class Progress(Protocol):
 
     def finished(self, block: Block, ok: bool, seconds: float) -> None: ...
 
-    def waiting(self, sentence: str) -> None:
-        """Nothing goes on, for the reason given."""
+    def said(self, sentence: str) -> None:
+        """What people should know now: that nothing goes on and why, or what was cleared away."""
 
     def added(self, planned: Sequence[Planned]) -> None:
         """So many blocks more than were planned at first."""
@@ -82,7 +82,7 @@ class Silent:
     def finished(self, block: Block, ok: bool, seconds: float) -> None:
         return None
 
-    def waiting(self, sentence: str) -> None:
+    def said(self, sentence: str) -> None:
         return None
 
     def added(self, planned: Sequence[Planned]) -> None:
@@ -106,6 +106,8 @@ class Budget:
 
 WORKER = "remeasure.running.worker"
 """What `python -m` runs for a block. A string, because the worker's module stands above its executors."""
+SUPERVISOR = "remeasure.running.supervisor"
+"""What `python -m` runs around a worker, so that nothing outlives it."""
 
 
 class Ask(msgspec.Struct, frozen=True):

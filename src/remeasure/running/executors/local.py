@@ -1,4 +1,4 @@
-"""Blocks on this machine: each in a process group of its own, within limits of time and memory.
+"""Blocks on this machine: each with a supervisor of its own, within limits of time and memory.
 
 Blocks that may stand beside others run several at a time; then those that must be alone, one by one, under
 a lock that every run on the machine respects.
@@ -20,12 +20,27 @@ from io import BufferedWriter
 from pathlib import Path
 
 import msgspec
-import psutil
 
 from ...data.locks import locked, timing_lock_path
 from ...errors import UserError
+from ...processes import descendants, end_left_behind, process
 from ...records.record import Environment, Failure, Record
-from ..messages import WORKER, Answer, Ask, Budget, Done, Failed, Finished, Here, Job, Progress, Turned, Usage
+from ..messages import (
+    SUPERVISOR,
+    WORKER,
+    Answer,
+    Ask,
+    Budget,
+    Done,
+    Failed,
+    Finished,
+    Here,
+    Job,
+    Progress,
+    Turned,
+    Usage,
+)
+from ..supervisor import NOT_STARTED
 
 PINNED = {
     "OMP_NUM_THREADS": "1",
@@ -37,6 +52,8 @@ PINNED = {
 LOOK_S = 0.2
 """Seconds between two looks at a worker's time and memory."""
 TAIL_BYTES = 4000
+PATIENCE_S = 20.0
+"""Seconds until a supervisor must have ended everything."""
 
 
 class LocalExecutor:
@@ -46,11 +63,13 @@ class LocalExecutor:
         self.jobs = jobs or len(os.sched_getaffinity(0))
 
     def run(self, jobs: Sequence[Job], progress: Progress, budget: Budget) -> Generator[Finished, None, None]:
+        _clear(progress)
         yield from _together([job for job in jobs if not job.alone], self.jobs, progress, budget)
         for job in jobs:
             if job.alone and not budget.ended:
-                with locked(timing_lock_path(), lambda: progress.waiting(_BUSY)):
-                    yield from _together([job], 1, progress, budget)
+                with locked(timing_lock_path(), lambda: progress.said(_BUSY)) as lock:
+                    _clear(progress)  # of whoever held the lock before
+                    yield from _together([job], 1, progress, budget, held=[lock])
 
 
 _BUSY = (
@@ -58,10 +77,18 @@ _BUSY = (
 )
 
 
+def _clear(progress: Progress) -> None:
+    if sentence := end_left_behind():
+        progress.said(sentence)
+
+
 def _together(
-    jobs: Sequence[Job], limit: int, progress: Progress, budget: Budget
+    jobs: Sequence[Job], limit: int, progress: Progress, budget: Budget, held: Sequence[int] = ()
 ) -> Generator[Finished, None, None]:
-    """Run jobs side by side, at most `limit` at a time; whatever ends this, no worker outlives it."""
+    """Run jobs side by side, at most `limit` at a time; whatever ends this, nothing that they started outlives it.
+
+    held: descriptors that stay open as long as anything runs.
+    """
     waiting, running = deque(jobs), list[_Worker]()
     try:
         while True:
@@ -69,7 +96,7 @@ def _together(
                 job = waiting.popleft()
                 if job.finished():
                     continue
-                running.append(_Worker(job, budget.left()))
+                running.append(_Worker(job, budget.left(), held))
                 progress.started(job.block)
             if not running:
                 return
@@ -88,9 +115,9 @@ def _together(
 
 
 class _Worker:
-    """A running worker process with everything it started."""
+    """A running worker with everything it started, under its supervisor."""
 
-    def __init__(self, job: Job, budget_s: float | None) -> None:
+    def __init__(self, job: Job, budget_s: float | None, held: Sequence[int]) -> None:
         self.job = job
         self.environment: tuple[str, Environment] | None = None
         self._received = bytearray()
@@ -100,25 +127,35 @@ class _Worker:
         self._answers, answers = os.pipe()
         os.set_blocking(self._answers, False)
         try:
-            with _open_log(job.log) as log:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-u", "-P", "-m", WORKER, str(answers)],
-                    stdin=subprocess.PIPE,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env={**os.environ, **PINNED, "PYTHONPATH": os.pathsep.join(_import_path())},
-                    pass_fds=[answers],
-                    start_new_session=True,
-                )
+            self._process = self._supervised(answers, held)
         except BaseException:
             os.close(self._answers)
             raise
         finally:
             os.close(answers)
         assert self._process.stdin
-        with suppress(BrokenPipeError):  # it died at once; `look` will tell
-            self._process.stdin.write(msgspec.json.encode(Ask(job.block, budget_s)) + b"\n")
-            self._process.stdin.flush()
+        with suppress(BrokenPipeError), self._process.stdin as question:  # it died at once; `look` will tell
+            question.write(msgspec.json.encode(Ask(job.block, budget_s)) + b"\n")
+
+    def _supervised(self, answers: int, held: Sequence[int]) -> subprocess.Popen[bytes]:
+        python = [sys.executable, "-u", "-P", "-m"]
+        supervise = [*python, SUPERVISOR, *map(str, [os.getpid(), *held]), "--"]
+        with _open_log(self.job.log) as log:
+            try:
+                return subprocess.Popen(
+                    [*supervise, *python, WORKER, str(answers)],
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, **PINNED, "PYTHONPATH": os.pathsep.join(_import_path())},
+                    pass_fds=[answers, *held],
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise UserError(
+                    f"No process can be started for a block ({error.strerror}); end some others or run fewer at a "
+                    "time with --jobs 1, then run the same command again: what was finished is kept."
+                ) from None
 
     def fileno(self) -> int:
         """For select: readable when there is an answer, or never will be."""
@@ -152,14 +189,16 @@ class _Worker:
         return None
 
     def end(self) -> None:
-        """Kill the whole group. The leader is reaped last, so until then nobody else can have its number."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        if self._process.stdin:
-            with suppress(BrokenPipeError):
-                self._process.stdin.close()
-        self._process.wait()
+        """Have the supervisor end everything; where it cannot, or was killed, do so without it."""
+        self._use()
+        self._process.terminate()
+        try:
+            self._process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         os.close(self._answers)
+        end_left_behind()
 
     def finished(self, outcome: Record | Failure) -> Finished:
         if isinstance(outcome, Record):
@@ -187,14 +226,12 @@ class _Worker:
         return [msgspec.json.decode(line, type=Answer) for line in lines]
 
     def _use(self) -> float:
-        """Megabytes resident now, over the whole group; keeps the peak and the CPU seconds."""
-        resident = cpu_s = 0.0
-        for pid in psutil.pids():
-            with suppress(ProcessLookupError, psutil.Error):
-                if os.getpgid(pid) == self._process.pid:
-                    member = psutil.Process(pid)
-                    resident += member.memory_info().rss / 2**20
-                    cpu_s += sum(member.cpu_times()[:4])  # user, system, and both of its ended children
+        """Megabytes resident now, over all that the block started; keeps the peak and the CPU seconds."""
+        supervisor = process(self._process.pid)
+        members = descendants(self._process.pid)
+        resident = sum(member.resident_mb for member in members)
+        cpu_s = sum(member.cpu_s + member.children_cpu_s for member in members)
+        cpu_s += supervisor.children_cpu_s if supervisor else 0.0
         self._peak_mb, self._cpu_s = max(self._peak_mb, resident), max(self._cpu_s, cpu_s)
         return resident
 
@@ -202,6 +239,8 @@ class _Worker:
         return msgspec.convert({"kind": kind, "message": sentence}, Failure)
 
     def _died(self, how: os.waitid_result) -> Failure:
+        if how.si_code == os.CLD_EXITED and how.si_status == NOT_STARTED:
+            raise UserError(_tail(self.job.log).strip())
         if how.si_code == os.CLD_EXITED:
             return self._given_up(
                 "error", f"Its process ended with code {how.si_status} before it gave a result."
