@@ -50,6 +50,20 @@ def test_the_users_own_data_are_measured_and_their_folder_is_not_written_down(
     assert str(tmp_path) not in msgspec.json.encode(record).decode()
 
 
+def test_data_that_change_while_they_are_measured_are_refused(store: Store, tmp_path: Path) -> None:
+    scores = tmp_path / "scores.tsv"
+    whole = (Path(__file__).parents[1] / "toy/mirror/toydata/scores.tsv").read_bytes()
+    scores.write_bytes(whole)
+    (item,) = planned(store, cases=["prediction"], seeds=[1], data_dir=str(tmp_path))
+
+    def change(done: int, total: int) -> None:
+        if done == total:
+            scores.write_bytes(whole + b"\n")
+
+    with pytest.raises(UserError, match=r"data changed while it was measured, .* run the same command again"):
+        run_block(item.block, on_round=change)
+
+
 def test_the_same_block_gives_the_same_quality_twice(store: Store) -> None:
     (item,) = planned(store, cases=["prediction"], seeds=[1])
     assert run_block(item.block).samples == run_block(item.block).samples

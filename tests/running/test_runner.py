@@ -107,5 +107,5 @@ def test_code_that_is_edited_while_it_runs_is_a_failure_and_never_served(
         return str(real(system, card)) if next(looks, None) else "edited"
 
     monkeypatch.setattr(runner, "fingerprint", edited)
-    with pytest.raises(UserError, match="code was changed while it was measured"):
+    with pytest.raises(UserError, match="code changed while it was measured"):
         run_block(item.block)

@@ -155,7 +155,8 @@ def run_block(
     found = registry()
     declared = found.case(f"{block.system}/{block.case}")
     card = found.dataset(declared.dataset)
-    source = source_of(declared, card, Path(block.data_dir) if block.data_dir else None)
+    folder = Path(block.data_dir) if block.data_dir else None
+    source = source_of(declared, card, folder)
     system = found.system(block.system)
     code, versions = fingerprint(system, card), packages(system, card)
     as_now = block_of(
@@ -173,11 +174,9 @@ def run_block(
     contract = run_contract(found, declared, cache_dir())
     data, data_record = open_data(case, source)
     measured = measure(case, data, block.seed, block.rounds, on_round=on_round, budget_s=budget_s)
-    if fingerprint(system, card) != code:
-        raise UserError(
-            f"{block.id}: code was changed while it was measured, so nobody can say which one ran; "
-            "run the same command again."
-        )
+    _still(block, "code", code, fingerprint(system, card))
+    if source.root:  # a simulator is all code
+        _still(block, "data", source.sha256, source_of(declared, card, folder).sha256)
     usage = Usage(
         started=started.isoformat(timespec="seconds"),
         wall_s=time.monotonic() - start,
@@ -190,6 +189,14 @@ def run_block(
         _provenance(block, usage, revision, code, where), steal_s=stolen_s() - stolen, packages=versions
     )
     return _filled(block, case, provenance, data=data_record, contract=contract, measured=measured)
+
+
+def _still(block: Block, what: str, before: str, after: str) -> None:
+    if before != after:
+        raise UserError(
+            f"{block.id}: {what} changed while it was measured, so nobody can say which was; "
+            "run the same command again."
+        )
 
 
 @cache
