@@ -14,7 +14,7 @@ import pytest
 from running.toy_blocks import planned
 
 from remeasure.errors import UserError
-from remeasure.processes import MARK, process
+from remeasure.processes import MARK, name_of, process
 from remeasure.records.store import Store
 from remeasure.running import supervisor
 from remeasure.running.executors import local
@@ -104,6 +104,14 @@ time.sleep(600)
     said, _ = begun.communicate()  # it ends only when nobody holds its output any more
     assert begun.returncode == 0
     assert is_gone(int(said))
+
+
+def test_what_carries_the_mark_is_ended_whoever_started_it() -> None:
+    begun = supervised("/bin/sleep", "600")
+    elsewhere = subprocess.Popen(["sleep", "600"], env={MARK: name_of(begun.pid)})
+    begun.terminate()
+    begun.wait()
+    assert elsewhere.wait() == -signal.SIGKILL
 
 
 def test_what_keeps_starting_others_is_ended() -> None:
