@@ -28,6 +28,7 @@ def supervised(*command: str, asker: str = HERE, held: tuple[int, ...] = ()) -> 
     words = [sys.executable, "-m", SUPERVISOR, asker, *map(str, held), "--", *command]
     return subprocess.Popen(
         words,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

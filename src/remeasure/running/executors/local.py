@@ -190,7 +190,6 @@ class _Worker:
 
     def end(self) -> None:
         """Have the supervisor end everything; where it cannot, or was killed, do so without it."""
-        self._use()
         self._process.terminate()
         try:
             self._process.wait(PATIENCE_S)
