@@ -72,14 +72,16 @@ from remeasure.contracts import Arm, At, Metric, case
 from toy.datasets.toydata.loader import Request
 
 HOARD = """
-import time
+import pathlib, sys, time
 hoard = bytearray(300 << 20)
 for place in range(0, len(hoard), 4096):
     hoard[place] = 1
 while time.process_time() < 1.0:
     pass
-time.sleep(600)
+pathlib.Path(sys.argv[1]).touch()
+time.sleep(float(sys.argv[2]))
 """
+ORPHAN = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {HOARD!r}, *sys.argv[1:]])"
 
 
 @dataclass(frozen=True)
@@ -93,13 +95,19 @@ class Config:
     held: bool = False
 
 
-def start(how):
-    """A child that would live on: in this group, in a session of its own, without its mark, or large and busy."""
+def start(how, told):
+    """A child that would live on: in this group, in a session of its own, without its mark, or large and busy.
+
+    An orphan is large and busy and ends before the block does.
+    """
     options = {"start_new_session": how != "plain"}
     if how == "bare":
         options["env"] = {}
-    command = [sys.executable, "-c", HOARD] if how == "hoards" else ["sleep", "600"]
-    return subprocess.Popen(command, **options)
+    commands = {
+        "hoards": [sys.executable, "-c", HOARD, told + ".ready", "600"],
+        "orphan": [sys.executable, "-c", ORPHAN, told + ".ready", "0"],
+    }
+    return subprocess.Popen(commands.get(how, ["sleep", "600"]), **options)
 
 
 @case(
@@ -116,9 +124,10 @@ def kin(arm, data, seed):
 
     def run():
         if arm.config.told and not os.path.exists(arm.config.told):
-            child = start(arm.config.child)
-            if arm.config.child == "hoards":
-                time.sleep(3)
+            child = start(arm.config.child, arm.config.told)
+            while arm.config.child in ("hoards", "orphan") and not os.path.exists(arm.config.told + ".ready"):
+                time.sleep(0.1)
+            time.sleep(1 if arm.config.child == "orphan" else 0)
             Path(arm.config.told).write_text(f"{child.pid} {os.getpid()}")
         if arm.config.clock:
             with open(arm.config.clock, "ab") as clock:

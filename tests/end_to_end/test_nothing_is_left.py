@@ -125,3 +125,10 @@ def test_what_a_child_in_its_own_session_takes_is_counted(runs: Runs, tmp_path: 
     assert record.status == "ok"
     assert record.provenance.peak_rss_mb > 300
     assert record.provenance.cpu_s > 1
+
+
+def test_what_an_orphan_took_before_it_ended_is_counted(runs: Runs, tmp_path: Path) -> None:
+    runs.whole(f"told={tmp_path / 'told'}", "child=orphan", system="kinsys")
+    (record,) = runs.store.read_all()
+    assert record.status == "ok"
+    assert record.provenance.cpu_s > 1
