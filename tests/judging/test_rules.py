@@ -1,5 +1,7 @@
 """The verdict table: every row and boundary, and that the rules are total, exclusive and monotone."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -155,6 +157,12 @@ def test_a_claimed_difference_is_judged_by_its_size_too(lo, hi, word, size):
     assert (verdict.word, verdict.size) == (word, size)
 
 
+@pytest.mark.parametrize("claimed", [None, 0.0, -0.02])
+def test_a_difference_without_a_claimed_gain_is_judged_by_its_sign(claimed):
+    verdict = difference_verdict(0.1, 0.2, claimed=claimed)
+    assert (verdict.word, verdict.size) == ("reproduced", "only the sign is claimed")
+
+
 small = st.floats(-0.2, 0.2)
 pairs_of_ends = st.tuples(small, small).map(sorted)
 sizes = st.one_of(st.none(), st.floats(0.001, 0.1))
@@ -214,6 +222,7 @@ def test_a_ratio_of_few_seeds_never_weakens_when_the_interval_moves_up(
     "lo,hi,word",
     [
         (0.9, 0.97, "contradicted"),
+        (0.9, 1 / 1.02, "inconclusive"),  # contradicted only below 1/(1+δ)
         (0.9, 1.5, "inconclusive"),
         (1.02, 1.5, "inconclusive"),
         (1.021, 1.5, "reproduced"),
@@ -252,6 +261,9 @@ def test_bound_wants_the_whole_interval_on_the_right_side(lo, hi, word):
         (0.98, 0.97, 0.99, "reproduced"),  # at the tolerance, the interval at twice the tolerance
         (0.96, 0.95, 0.97, "reproduced"),
         (0.97, 0.94, 1.00, "inconclusive"),  # the interval is wider than twice the tolerance
+        (0.97, 0.945, 0.975, "inconclusive"),
+        (0.97, 0.965, 0.995, "inconclusive"),
+        (math.nan, 0.96, 0.98, "inconclusive"),
         (0.985, 0.975, 0.995, "inconclusive"),  # outside the tolerance, but the interval is not
         (0.995, 0.981, 1.01, "not reproduced"),
         (0.5, 0.4, 0.6, "not reproduced"),
@@ -277,8 +289,18 @@ def test_value_rows_are_exclusive_and_total(triple, tolerance):
 
 
 def test_property():
-    assert rules.property_verdict(True).word == "reproduced"
-    assert rules.property_verdict(False).word == "contradicted"
+    held, failed = rules.property_verdict(True), rules.property_verdict(False)
+    assert (held.word, held.size) == ("reproduced", "its test passed")
+    assert (failed.word, failed.size) == ("contradicted", "its test failed")
+
+
+def test_a_bound_names_its_limit_and_its_side():
+    assert rules.bound_verdict(1.0, 2.0, 0.5).size == "limit: at least 0.5"
+    assert rules.bound_verdict(1.0, 2.0, 0.5, at_most=True).size == "limit: at most 0.5"
+
+
+def test_against_the_claim_its_size_is_excluded():
+    assert ratio_verdict(0.5, 0.6, claimed=2.0).size == "excluded"
 
 
 @given(st.floats(allow_nan=True), st.floats(allow_nan=True), st.floats(allow_nan=True))
