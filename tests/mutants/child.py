@@ -21,16 +21,8 @@ import pytest
 from .scope import PATIENCE
 
 QUIET = (
-    "-x",
-    "-q",
-    "--tb=short",
-    "--no-header",
-    "-p",
-    "no:cacheprovider",
-    "-p",
-    "no:xdist",
-    "-p",
-    "no:benchmark",
+    *("-x", "-q", "--tb=short", "--no-header"),
+    *(part for name in ("cacheprovider", "xdist", "benchmark", "anyio") for part in ("-p", f"no:{name}")),
 )
 
 TAIL_BYTES = 1 << 16

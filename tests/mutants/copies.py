@@ -64,5 +64,5 @@ def _compile(place: Path) -> None:
     path = os.pathsep.join((str(place / "src"), str(place / "tests")))
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
     folders = [f"tests/{folder}" for folder in TESTS]
-    environment = {**os.environ, "PYTHONPATH": path}
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": ""}
     subprocess.run([*command, *folders], cwd=place, env=environment, stdout=subprocess.DEVNULL, check=False)

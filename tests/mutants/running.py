@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -42,6 +43,7 @@ def run(modules: Sequence[str], jobs: int, results: Path, again: bool, survivors
     for name in HEAVY:
         with suppress(ImportError):
             importlib.import_module(name)
+    gc.freeze()  # children need not look through it
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     # No thread draws it: a fork would take its locks along.
     with Progress(*columns, auto_refresh=False) as progress, copies(jobs) as places:
