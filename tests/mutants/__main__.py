@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -45,6 +46,8 @@ def _run(modules: list[str], asked: argparse.Namespace) -> int:
         return _refused(f"{error.name} is not installed; `make mutants` installs what mutation needs.")
     from .reach import Broken
 
+    for asked_to_end in (signal.SIGINT, signal.SIGTERM):  # a shell may have begun this with Ctrl-C ignored
+        signal.signal(asked_to_end, signal.default_int_handler)
     try:
         for result in run(modules, asked.jobs, asked.results, asked.again, asked.survivors):
             write(result, asked.results)

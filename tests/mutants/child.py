@@ -153,7 +153,7 @@ class Child:
         nothing = os.open(os.devnull, os.O_RDONLY)
         for number, handle in enumerate((nothing, says, says)):
             os.dup2(handle, number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         paths = [str(place / "src"), str(place / "tests")]
         scratch = str(self._scratch)
         os.environ |= {

@@ -17,7 +17,7 @@ import pytest
 from .child import Child
 from .copies import WORK, sha_of, text_of
 from .lines import VARIABLE, watch
-from .scope import MODULES, NOT_ASKED, OTHERS_S, ROOT, TESTS, source
+from .scope import ALONE_S, AT_ONCE_S, MODULES, NOT_ASKED, OTHERS_S, ROOT, TESTS, source
 
 COLLECTED = ""
 """Stands for a test: what runs while a file's tests are collected."""
@@ -51,7 +51,7 @@ class Reach:
         """The tests that may kill a mutant of these lines, in the order in which they are asked.
 
         First those of the module's room that run the lines, those in the module's own file of tests before the
-        others; then the rest of their files, as a test may show what another one made. At last tests of other
+        others; then the quick ones of the same files, as a test may show what another one made. At last tests of other
         rooms that run the lines, as many as the time for them allows.
         """
         room, _, name = module.partition(".")
@@ -68,8 +68,11 @@ class Reach:
         def rank(test: str) -> tuple[bool, bool, float]:
             return test not in hit, f"/test_{name}" not in test, self.seconds[test]
 
-        chosen = sorted((test for file in near for test in self.files[file].seconds), key=rank)
-        left = OTHERS_S
+        beside = [
+            test for file in near for test, took in self.files[file].seconds.items() if took <= AT_ONCE_S
+        ]
+        chosen = sorted({*beside, *(test for test in hit if test.startswith(f"tests/{room}/"))}, key=rank)
+        left = OTHERS_S if hit.intersection(chosen) else ALONE_S
         for test in sorted(hit.difference(chosen), key=self.seconds.__getitem__):
             left -= self.seconds[test]
             if left < 0:

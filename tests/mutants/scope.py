@@ -42,8 +42,13 @@ TESTS = ("judging", "records", "running", "report", "cli", "declared", "data")
 NOT_ASKED = ("report/test_browser.py", "test_golden_file_is_what_the_code_writes")
 """Parts of the names of tests that are left out: they need a browser, or compare a file word by word."""
 
-OTHERS_S = 15.0
+AT_ONCE_S = 0.5
+"""A test that only shares its file with those that run the line is asked where it takes no longer: it may show what an
+earlier test made, and then it is quick."""
+OTHERS_S = 10.0
 """Seconds of tests outside the module's own room that a mutant has to outlive, the shortest first."""
+ALONE_S = 60.0
+"""The same where the room has no test of its own that runs the line."""
 PATIENCE = 20.0, 3.0
 """A test takes too long after so many seconds and so many times what it took unmutated."""
 LEAST_KILLED = 0.95

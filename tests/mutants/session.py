@@ -50,21 +50,20 @@ class Session:
 
     def run(self, told: Told, again: bool, survivors: bool) -> Result:
         """`again` forgets what was found; `survivors` takes for killed what was killed under earlier tests."""
-        made = {f"{number:04}": mutant for number, mutant in enumerate(mutants(self.text))}
+        made = {sha_of(mutant.text)[:32]: mutant for mutant in mutants(self.text)}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         state = list(self.hashes)
         kept = self._state.read_text().split() if self._state.exists() else []
         with use_db(self._path, WorkDB.Mode.create) as database:
-            stays = dict(database.results) if not again and kept[:1] == state[:1] else {}
+            known = {} if again else {job: one for job, one in database.results if job in made}
             if survivors:
-                stays = {job: result for job, result in stays.items() if result.is_killed}
+                known = {job: one for job, one in known.items() if one.is_killed}
             elif kept != state:
-                stays = {}
-            if len(stays) != database.num_results or database.num_work_items != len(made):
-                database.clear()
-                database.add_work_items(_item(job, self.module, mutant) for job, mutant in made.items())
-                for job, result in stays.items():
-                    database.set_result(job, result)
+                known = {}
+            database.clear()
+            database.add_work_items(_item(job, self.module, mutant) for job, mutant in made.items())
+            for job, one in known.items():
+                database.set_result(job, one)
             self._state.write_text(" ".join(state))
             self._work(database, made, told)
             return self._result(dict(database.results), made)
