@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := report
-.PHONY: report release test lint clean
+.PHONY: report release test lint mutants clean
 
 report: $(READY)
 	@$(BIN)/remeasure dataset fetch --connect-timeout 5 --budget 10m || true
@@ -25,8 +25,15 @@ lint: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
+# ONLY="judging.rules running.units" runs some modules, FLAGS=--survivors only what lived, JOBS=1 one at a time.
+mutants: $(READY)
+	@$(BIN)/python -c 'import cosmic_ray' 2>/dev/null || $(BIN)/python -m pip install --quiet \
+		--disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[mutants]'
+	@PYTHONPATH=tests $(BIN)/python -m mutants run $(ONLY) $(if $(JOBS),--jobs $(JOBS)) $(FLAGS)
+	@PYTHONPATH=tests $(BIN)/python -m mutants table
+
 clean:
-	rm -rf $(VENV) .asv build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
+	rm -rf $(VENV) .asv .mutants build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
 
 # The stamp is written last, so a build that was cut short begins again; a .venv whose python is gone is made anew.
 $(READY): constraints.txt pyproject.toml
