@@ -28,12 +28,14 @@ MODULES = (
     "running.blocks",
     "running.runner",
     "running.contract_checks",
+    "running.executors.local",
     "records.store",
     "records.provenance",
     "records.record",
     "judging.summary",
     "judging.notes",
     "report.complete",
+    "declared.claim_checks",
 )
 """Everything between a sample and a word, in the order in which it is run."""
 
