@@ -18,6 +18,8 @@ import pytest
 from remeasure.records.record import Record
 from remeasure.records.store import Store
 
+pytestmark = pytest.mark.alone
+
 TESTS = Path(__file__).parents[1]
 SEEDS = (1, 2, 3)
 
