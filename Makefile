@@ -18,8 +18,10 @@ release: $(READY)
 	@$(BIN)/remeasure run --profile standard
 	@$(BIN)/remeasure report --profile standard --release
 
+# First what may stand beside other tests, on every core; then, one by one, what times. Both run, and both count.
 test: lint
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -m "not alone" -n "$$(nproc)" --dist worksteal; beside=$$?; \
+		$(BIN)/python -m pytest -m alone && exit $$beside
 
 lint: $(READY)
 	@$(BIN)/ruff check .

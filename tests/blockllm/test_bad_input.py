@@ -219,6 +219,7 @@ def test_an_unknown_policy_is_refused_with_those_there_are(cli: Cli, setting: st
     assert wanted in sentence(cli(*RUN, *W1, "--set", setting))
 
 
+@pytest.mark.alone
 def test_models_that_do_not_fit_the_cluster_fail_their_block_in_a_sentence(cli: Cli, tmp_path: Path) -> None:
     said = cli(*RUN, "--case", "dispatch-time", "--set", "cell.gpus=1", "--set", "cell.serving.swap=false")
     (path,) = tmp_path.glob("**/runs/blockllm/dispatch-time/*.json")

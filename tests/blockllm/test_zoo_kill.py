@@ -170,6 +170,7 @@ def test_collection_waits_for_an_insertion_of_another_process(tmp_path: Path) ->
     check_collection_waits(tmp_path / "zoo")
 
 
+@pytest.mark.alone
 def test_a_collection_that_does_not_wait_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store.fcntl, "flock", lambda *given: None)
     with pytest.raises(AssertionError):

@@ -16,6 +16,8 @@ from toy.env import MIRROR
 
 from .conftest import Cli, is_refusal
 
+pytestmark = pytest.mark.alone
+
 WHOLE = ("--system", "toysys", "--profile", "tiny")
 
 

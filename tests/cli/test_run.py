@@ -152,6 +152,7 @@ def test_a_failed_block_ends_with_code_1_and_is_shown(cli: Cli, tmp_path: Path) 
     assert "planted fault" in (tmp_path / "site" / "index.html").read_text()
 
 
+@pytest.mark.alone
 def test_a_budget_that_ends_is_said_and_the_same_call_goes_on(cli: Cli) -> None:
     call = ("run", "--system", "faulty", "--jobs", "1", "--set", "seconds=0.4")
     said = cli(*call, "--budget", "0.1s")
@@ -176,6 +177,7 @@ def test_own_data_are_measured_and_their_folder_is_written_nowhere(cli: Cli, tmp
     assert "real data" in said.out
 
 
+@pytest.mark.alone
 def test_control_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path: Path) -> None:
     environment = {**os.environ, **variables(tmp_path / "cache")}
     command = [sys.executable, "-m", "remeasure", "run", "--system", "faulty", "--jobs", "1"]

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from end_to_end.killed_runs import Runs, all_gone, descendants, ended, supervisors, when, workers
 
+pytestmark = pytest.mark.alone
+
 MOMENTS = 20
 SEEDS = tuple(range(1, 16))
 

@@ -14,6 +14,8 @@ from end_to_end.killed_runs import Runs, all_gone, ended, supervisors, when
 
 from remeasure.processes import process
 
+pytestmark = pytest.mark.alone  # any other run on this machine would end what is left
+
 
 class Family(NamedTuple):
     """A run and all that came of it."""

@@ -9,6 +9,8 @@ from remeasure.cli.app import run
 from remeasure.datasets.xmrec.generator import Generator, generate
 from remeasure.datasets.xmrec.write import write_markets
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

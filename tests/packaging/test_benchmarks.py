@@ -24,6 +24,8 @@ from remeasure.declared.registry import registry
 from remeasure.records.record import TWIN_SUFFIX
 from toy.env import use_toy
 
+pytestmark = pytest.mark.alone
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 

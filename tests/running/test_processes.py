@@ -15,6 +15,8 @@ from remeasure import processes
 from remeasure.errors import UserError
 from remeasure.processes import MARK, Process, descendants, end, end_left_behind, lives, name_of, process
 
+pytestmark = pytest.mark.alone  # any other run on this machine would end what is left
+
 Start = Callable[..., subprocess.Popen[bytes]]
 
 

@@ -18,7 +18,7 @@ from remeasure.records.store import Store
 from remeasure.running.executors.local import LocalExecutor
 from remeasure.running.runner import failure_of, run
 
-pytestmark = pytest.mark.usefixtures("toys")
+pytestmark = [pytest.mark.alone, pytest.mark.usefixtures("toys")]
 
 
 def test_every_kind_of_failure_is_a_record_and_stops_nothing_else(store: Store) -> None:

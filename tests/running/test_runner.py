@@ -18,6 +18,7 @@ from remeasure.running.runner import Outcome, run, run_block
 pytestmark = pytest.mark.usefixtures("toys")
 
 
+@pytest.mark.alone
 def test_a_run_measures_what_is_missing_and_the_next_one_nothing(store: Store) -> None:
     log, seen = Log(), list[str]()
     cases = ["loop-time", "prediction"]

@@ -21,6 +21,8 @@ from remeasure.running.executors import local
 from remeasure.running.messages import SUPERVISOR
 from remeasure.running.runner import run
 
+pytestmark = pytest.mark.alone
+
 HERE = str(os.getpid())
 
 

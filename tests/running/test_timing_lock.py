@@ -23,7 +23,7 @@ from remeasure.records.store import Store
 from remeasure.running.executors.local import LocalExecutor
 from remeasure.running.runner import run, run_block
 
-pytestmark = pytest.mark.usefixtures("toys")
+pytestmark = [pytest.mark.alone, pytest.mark.usefixtures("toys")]
 
 
 @pytest.fixture
