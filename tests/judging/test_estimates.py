@@ -1,6 +1,7 @@
 """The estimators: what is independent, what the interval holds, and the faults of the old ones."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -42,6 +43,26 @@ def test_times_are_t_over_the_medians_of_processes():
     interval = of_processes(rounds)
     assert math.log(interval.estimate) == pytest.approx(medians.mean())
     assert (math.log(interval.lo), math.log(interval.hi)) == pytest.approx((theirs.low, theirs.high))
+
+
+def test_the_design_effect_of_times_is_their_variance_over_that_of_so_many_independent_rounds():
+    rounds = [np.array([1.0, 1.1, 5.0]), np.array([1.2, 1.2, 1.3])]
+    every = np.concatenate(rounds)
+    medians = np.array([1.1, 1.2])
+    interval = of_processes(rounds)
+    assert (interval.n, interval.kind) == (2, "interval")
+    assert interval.design_effect == pytest.approx((medians.var(ddof=1) / 2) / (every.var(ddof=1) / 6))
+    assert of_processes([np.ones(3), np.ones(3)]).design_effect is None
+
+
+def test_means_and_variances_are_along_the_last_axis():
+    values = RNG.normal(0, 1, (2, 3, 4))
+    mean, variance = estimates.mean_parts(values)
+    assert mean == pytest.approx(values.mean(axis=2))
+    assert variance == pytest.approx(values.var(axis=2, ddof=1) / 4)
+    single, nothing = estimates.mean_parts(values[..., :1])
+    assert single == pytest.approx(values[..., 0])
+    assert nothing.shape == (2, 3) and not nothing.any()
 
 
 def test_one_process_has_a_number_and_no_interval():
@@ -99,6 +120,38 @@ def test_of_a_fixed_test_set_only_seeds_are_random():
     assert (fixed.lo, fixed.hi) == pytest.approx((theirs.low, theirs.high))
     assert of_units(values[:, :1], fixed=True).kind == "none"
 
+    assert of_units(values[:, :1], fixed=True).n == 500
+    assert (of_units(values[:, :2], fixed=True).kind, of_units(values[:, :2], fixed=True).n) == (
+        "interval",
+        2,
+    )
+    assert of_units(values[:1], fixed=True).kind == "interval"  # of one unit, three seeds
+
+
+def test_two_units_have_an_interval_and_one_has_none():
+    two = of_units(np.array([[1.0], [2.0]]))
+    theirs = stats.ttest_1samp([1.0, 2.0], 0).confidence_interval()
+    assert (two.lo, two.hi) == pytest.approx((theirs.low, theirs.high))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert of_units(np.array([[3.0]])) == estimates.alone(3.0, 1)
+        assert of_units(np.array([[3.0, 4.0]])) == estimates.alone(3.5, 1)
+
+
+def test_the_design_effect_of_units_is_their_variance_over_that_of_so_many_independent_samples():
+    values = RNG.normal(0, 1, (20, 3)) + RNG.normal(0, 1, (20, 1))
+    assert of_units(values).design_effect == pytest.approx(sum(layout(values)) / (values.var(ddof=1) / 60))
+    pair = np.array([[0.0], [2.0]])
+    assert of_units(pair).design_effect == pytest.approx(1.0)
+    assert of_units(np.ones((4, 2))).design_effect is None
+
+
+def test_of_one_seed_all_variance_is_of_units():
+    values = RNG.normal(0, 1, (3, 5, 1))
+    of_seed, of_unit = crossed_parts(values)
+    assert of_seed.shape == (3,) and not of_seed.any()
+    assert of_unit == pytest.approx(values[..., 0].var(axis=1, ddof=1) / 5)
+
 
 def test_units_of_one_cluster_are_not_independent():
     users = np.repeat(np.arange(40), 25)
@@ -147,3 +200,5 @@ def test_draws_have_a_range_that_more_of_them_do_not_narrow():
     few, many = of_draws(RNG.normal(0, 1, 200)), of_draws(RNG.normal(0, 1, 20_000))
     assert few.kind == many.kind == "range"
     assert (many.hi - many.lo) == pytest.approx(few.hi - few.lo, rel=0.2)
+    exact = of_draws(np.arange(1001.0))
+    assert (exact.estimate, exact.lo, exact.hi, exact.n) == pytest.approx((500, 25, 975, 1001))
