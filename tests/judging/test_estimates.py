@@ -146,6 +146,14 @@ def test_the_design_effect_of_units_is_their_variance_over_that_of_so_many_indep
     assert of_units(np.ones((4, 2))).design_effect is None
 
 
+def test_two_training_seeds_are_a_part_of_their_own():
+    values = RNG.normal(0, 1, (30, 2)) + np.array([[0.0, 3.0]])
+    of_seed, of_unit = layout(values)
+    interval = of_units(values)
+    assert [part.df for part in interval.parts] == [29, 1]
+    assert [part.variance for part in interval.parts] == pytest.approx([of_unit, of_seed])
+
+
 def test_of_one_seed_all_variance_is_of_units():
     values = RNG.normal(0, 1, (3, 5, 1))
     of_seed, of_unit = crossed_parts(values)
@@ -193,6 +201,7 @@ def test_shares_have_the_exact_interval(successes, n):
     theirs = stats.binomtest(successes, n).proportion_ci(0.95, method="exact")
     interval = of_share(successes, n, 100.0)
     assert (interval.lo, interval.hi) == pytest.approx((100 * theirs.low, 100 * theirs.high))
+    assert of_share(successes, n).estimate == pytest.approx(successes / n)
     assert interval.hi > interval.lo, "equal samples never have an interval without width"
 
 

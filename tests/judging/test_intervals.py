@@ -38,6 +38,50 @@ def test_p_is_below_alpha_exactly_where_the_interval_excludes_the_value(centre, 
         assert (p < 0.05) == (null < interval.lo or null > interval.hi)
 
 
+SHARP = (Part(1e-6, 200), Part(4e-6, 300))
+
+
+def test_p_is_right_however_small_until_nothing_is_left_of_it():
+    one = of_parts(0.0, (Part(1.0, 200),), 201)
+    assert one.p(12.0) == pytest.approx(2 * stats.t.sf(12.0, 200), rel=1e-9)
+    assert 0 < one.p(12.0) < 1e-20
+    two = of_parts(0.0, SHARP, 201)
+    edge = half_width(SHARP, 1 - 1e-9)
+    assert two.p(edge) == pytest.approx(1e-9, rel=1e-3)
+    assert two.p(1.01 * half_width(SHARP, 1 - 1e-12)) == 0.0
+    assert two.p(0.9) == 0.0
+
+
+def test_of_parts_without_variance_the_other_is_all_there_is():
+    assert of_parts(0.0, (Part(0.0, 3), *ONE), 5).p(0.3) == of_parts(0.0, ONE, 5).p(0.3)
+
+
+def test_a_ratio_too_large_for_a_number_ends_at_the_largest():
+    interval = of_parts(800.0, ONE, 5, logs=True)
+    assert interval.lo == interval.estimate == interval.hi == math.exp(700)
+    wide = of_parts(650.0, (Part(1e4, 4),), 5, logs=True)
+    assert wide.at(0.9)[1] == math.exp(700)
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_an_interval_is_finite_where_all_of_it_is(place, value):
+    numbers = [1.0, 0.5, 1.5]
+    assert Interval(*numbers, 3).finite
+    numbers[place] = value
+    assert not Interval(*numbers, 3).finite
+
+
+def test_a_plain_interval_has_both_ends_and_a_test():
+    plain = Interval(1.0, 0.5, 1.5, 3, parts=ONE)
+    assert plain.p(1.0) == pytest.approx(1.0)
+    assert plain.scaled(10.0).lo == 5.0 and plain.scaled(10.0).hi == 15.0
+    ratio = of_parts(math.log(2.0), ONE, 5, logs=True)
+    assert (ratio.inverted().lo, ratio.inverted().hi) == pytest.approx((1 / ratio.hi, 1 / ratio.lo))
+    assert Interval(1.0, 0.5, 1.5, 3).detectable() is None
+    assert Interval(1.0, 0.5, 1.5, 3, "range", ONE).detectable() is None
+
+
 def test_logarithms_make_the_interval_a_factor_around_its_estimate():
     interval = of_parts(math.log(2.0), ONE, 5, logs=True)
     assert interval.estimate == pytest.approx(2.0)

@@ -1,12 +1,15 @@
 """Many words at once: Holm's correction, and what is said of all words of a report together."""
 
+import msgspec
 import numpy as np
 import pytest
 from judging.judged_records import FAST, QUEUE, RANKED, queue_claim, simulated
 from records_factory import better, claim, report
 from scipy import stats
 
-from remeasure.judging.multiplicity import holm
+from remeasure.judging.judged import ALPHA, Verdict
+from remeasure.judging.multiplicity import chance, holm
+from remeasure.judging.rules import STRENGTH
 from remeasure.report.summary import limits
 
 
@@ -17,6 +20,37 @@ def test_holm_rejects_step_by_step_and_stops_at_the_first_that_stands():
     assert holm([0.04]) == [True]
     assert holm([None, 0.01]) == [False, True]
     assert holm([]) == []
+
+
+def test_holm_rejects_at_its_limit():
+    assert holm([0.025, 0.05]) == [True, True]
+    assert holm([0.026, 0.05]) == [False, False]
+
+
+def judgement(word, p=None):
+    words = better()
+    made = report([], [words]).claims[0]
+    return msgspec.structs.replace(made, verdict=Verdict(word=word), p=p)
+
+
+def test_every_word_that_follows_from_an_interval_is_counted():
+    words = [
+        *STRENGTH,
+        "below resolution",
+        "invalid run",
+        "not run",
+        "shown, not judged",
+        "not testable here",
+    ]
+    assert chance([judgement(word) for word in words]).judged == len(STRENGTH)
+
+
+def test_p_at_alpha_is_not_below_it_and_without_p_nothing_survives():
+    counted = chance([judgement("reproduced", ALPHA)])
+    assert (counted.tested, counted.significant, counted.survive) == (1, 0, 0)
+    counted = chance([judgement("reproduced", 0.04), judgement("contradicted", 0.06)])
+    assert (counted.tested, counted.significant, counted.survive) == (2, 1, 0)
+    assert chance([judgement("reproduced")]).survive == 0
 
 
 def test_holm_keeps_false_alarms_of_a_whole_family_below_five_percent():

@@ -127,8 +127,6 @@ def half_width(parts: tuple[Part, ...], confidence: float) -> float:
 def _p(distance: float, parts: tuple[Part, ...]) -> float:
     """The smallest α at which the interval still excludes a value so far away."""
     parts = tuple(part for part in parts if part.variance > 0)
-    if not parts:
-        return 0.0 if distance else 1.0
     if len(parts) == 1:
         return float(2 * stats.t.sf(distance / math.sqrt(parts[0].variance), parts[0].df))
 
