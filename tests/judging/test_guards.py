@@ -6,7 +6,9 @@ import re
 import msgspec
 import pytest
 from records_factory import (
+    CPU,
     INVALID,
+    LATENCY,
     NDCG,
     SEEDS,
     WALL,
@@ -23,9 +25,10 @@ from records_factory import (
     timed,
     verdict_on,
 )
+from scipy import stats
 
 from remeasure.judging.gather import build_report
-from remeasure.judging.guards import GUARDS, Subject, needed_processes, run_guards
+from remeasure.judging.guards import GUARDS, Subject, control, needed_processes, run_guards
 from remeasure.judging.intervals import Interval, Part, half_width
 from remeasure.records.record import TWIN_SUFFIX
 
@@ -84,6 +87,20 @@ def test_own_data_without_a_published_hash_are_judged_and_it_is_said():
     assert "your own data, no published hash" in [guard.detail for guard in judgement.guards]
 
 
+@pytest.mark.parametrize(
+    ("used", "said"),
+    [
+        (data(), "agrees with the data card"),
+        (data(kind="simulated", origin="simulator"), "made by the declared simulator"),
+        (None, "needs no data"),
+    ],
+)
+def test_what_is_known_of_the_data_is_said(used, said):
+    subject = Subject((judged(data=used),), NDCG.name, ("ours", "tuned"))
+    (found,) = (guard for guard in run_guards(subject) if guard.name == "data hash")
+    assert (found.ok, found.detail) == (True, said)
+
+
 def test_seeds_on_different_data_are_refused():
     judgement = verdict_on(better(), rankings(data=data(sha256="0" * 64)))
     assert (judgement.verdict.word, refused_by(judgement)) == ("invalid run", ["same data"])
@@ -129,6 +146,44 @@ def test_a_control_may_be_wider_on_the_wall_clock():
     biased = verdict_on(claim(), [timed(seed, twin=1.08, metric=WALL) for seed in SEEDS], on_wall)
     assert refused_by(biased) == ["A/A control"]
     assert "outside 1 ± 0.05" in biased.verdict.reason
+
+
+NARROW = (Part(1e-8, 4),)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "lo", "hi", "ok"),
+    [
+        (1.03, 1.02, 1.04, True),  # it reaches what is allowed
+        (1.03, 1.0201, 1.04, False),
+        (0.97, 0.96, 0.98, True),
+        (0.97, 0.96, 0.9799, False),
+        (1.0, 0.99, 1.01, True),
+    ],
+)
+def test_a_control_is_biased_only_where_all_of_it_lies_outside(estimate, lo, hi, ok):
+    assert control(Interval(estimate, lo, hi, 5, parts=NARROW, logs=True), "cpu").ok is ok
+
+
+@pytest.mark.parametrize(("estimate", "ok"), [(1.048, True), (1.052, False), (0.952, True), (0.948, False)])
+def test_a_control_is_too_wide_on_either_side(estimate, ok):
+    assert control(Interval(estimate, 0.9, 1.1, 5, parts=NARROW, logs=True), "cpu").ok is ok
+
+
+@pytest.mark.parametrize("variance", [1e-6, 2e-4, 0.002, 0.01, 0.03])
+@pytest.mark.parametrize("n", [2, 5])
+def test_needed_processes_are_the_fewest_that_would_do_and_never_fewer_than_there_are(variance, n):
+    count = needed_processes(Interval(1.0, 0.9, 1.1, n, parts=(Part(variance, n - 1),), logs=True), 0.05)
+
+    def half(processes):
+        return stats.t.ppf(0.95, processes - 1) * math.sqrt(variance * n / processes)
+
+    assert count >= n and half(count) <= math.log(1.05)
+    assert count == n or half(count - 1) > math.log(1.05)
+
+
+def test_nobody_is_asked_for_more_than_a_thousand_processes():
+    assert needed_processes(Interval(1.0, 0.9, 1.1, 5, parts=(Part(100.0, 4),), logs=True), 0.05) == 1000
 
 
 def test_no_process_is_left_out_for_its_own_control():
@@ -199,7 +254,7 @@ def test_seeds_measured_by_different_code_are_refused():
 def test_rounds_that_are_too_short_are_refused():
     judgement = verdict_on(claim(), [timed(seed, ours=0.0007) for seed in SEEDS])
     assert (judgement.verdict.word, refused_by(judgement)) == ("invalid run", ["long enough"])
-    assert "1 ms needed" in judgement.verdict.reason
+    assert re.search(r"the shortest sample takes 0\.\d+ ms, 1 ms needed", judgement.verdict.reason)
 
 
 @pytest.mark.parametrize(
@@ -278,11 +333,41 @@ def test_ratio_of_rounds_that_took_no_time_is_refused():
     assert "whole samples" in refused_by(verdict_on(claim(), records))
 
 
+def whole(metric, columns, kind):
+    subject = Subject((record({metric.name: columns}),), metric.name, tuple(columns), kind)
+    (found,) = (guard for guard in run_guards(subject) if guard.name == "whole samples")
+    return found.ok
+
+
+@pytest.mark.parametrize("zero", [0.0, -1.0])
+@pytest.mark.parametrize(
+    ("metric", "kind", "one", "two"),
+    [
+        (CPU, "value", False, False),
+        (CPU, "difference", False, False),
+        (LATENCY, "ratio", True, False),
+        (LATENCY, "ordering", True, False),
+        (LATENCY, "difference", True, True),
+        (NDCG, "difference", True, True),
+        (NDCG, "ratio", True, True),  # of means, of which none is 0
+    ],
+)
+def test_a_sample_of_nothing_is_refused_where_samples_make_a_ratio(metric, kind, one, two, zero):
+    assert whole(metric, {"ours": [zero, 9.0]}, kind) is one
+    assert whole(metric, {"ours": [zero, 9.0], "slow": [1.0, 1.0]}, kind) is two
+
+
+def test_a_ratio_of_means_needs_means_above_nothing():
+    assert not whole(NDCG, {"ours": [0.0, 0.0], "slow": [1.0, 1.0]}, "ratio")
+    assert not whole(NDCG, {"ours": [1.0, 1.0], "slow": [1.0, -1.0]}, "ratio")
+
+
 @pytest.mark.parametrize(
     "third,said",
     [
         ({"dirty": "d1ff"}, "uncommitted changes"),
-        ({"commit": "0" * 40}, "not by one known commit"),
+        ({"commit": "0" * 40}, f"made by {'0' * 40} and {'c' * 40}, not by one known commit"),
+        ({"commit": ""}, f"made by unknown and {'c' * 40}, not by one known commit"),
     ],
 )
 def test_release_from_an_uncommitted_tree_or_several_commits_is_refused(third, said):
