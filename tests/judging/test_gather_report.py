@@ -1,5 +1,7 @@
 """What stands in a report beside its judgements: order, rows of cases, noise, failures, notes, the release before."""
 
+import hashlib
+
 import msgspec
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from records_factory import (
 
 from remeasure.judging import notes
 from remeasure.judging.judged import Report
+from remeasure.records.record import content_digest
 
 
 def test_papers_claims_come_first_then_others_then_ours():
@@ -120,3 +123,35 @@ def test_release_stands_beside_and_what_vanished_is_named():
     assert report([], [claim()], release=released).vanished[0] == "claim made/faster"
     part = report(FAST, [claim()], [figure("time")], release=released, selection={"cases": ["speed"]})
     assert part.vanished == []
+
+
+def test_a_report_has_a_version_that_readers_know():
+    assert report(FAST).schema == 1
+
+
+def hashed(*parts):
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def test_what_a_report_is_generated_from_is_the_content_of_its_records():
+    sealed = [msgspec.structs.replace(one, digest=str(one.seed) * 64) for one in FAST]
+    digests = sorted(one.digest for one in sealed)
+    assert report(sealed).systems[0].generated_from == hashed(*digests)
+    assert report(FAST).systems[0].generated_from == hashed(*sorted(content_digest(one) for one in FAST))
+    assert report([]).systems[0].generated_from == ""
+
+
+def test_a_system_measured_by_one_code_has_its_fingerprint_and_by_several_one_of_all():
+    assert report(FAST).systems[0].fingerprint == "f" * 64
+    ranked = [judged(seed, from_=provenance(fingerprint="0" * 64)) for seed in SEEDS]
+    assert report([*FAST, *ranked]).systems[0].fingerprint == hashed("0" * 64, "f" * 64)
+
+
+def test_seeds_beyond_the_profiles_are_said_by_the_way_they_came_in():
+    more = [*FAST, timed(6)]
+    (judgement,) = report(more, [claim()]).claims
+    assert judgement.beyond == "precision"
+    (judgement,) = report(more, [claim()], selection={"seeds": [1, 2, 3, 4, 5, 6]}).claims
+    assert judgement.beyond == "--seed"
+    assert [report(records, [claim()]).claims[0].beyond for records in (FAST, FAST[:2])] == ["", ""]
+    assert any("Seeds beyond the profile's, by precision: made/speed." in note for note in report(more).notes)
