@@ -28,7 +28,7 @@ from records_factory import (
 from scipy import stats
 
 from remeasure.judging.gather import build_report
-from remeasure.judging.guards import GUARDS, Subject, control, needed_processes, run_guards
+from remeasure.judging.guards import GUARDS, WITHOUT_A_METRIC, Subject, control, needed_processes, run_guards
 from remeasure.judging.intervals import Interval, Part, half_width
 from remeasure.records.record import TWIN_SUFFIX
 
@@ -62,6 +62,46 @@ def test_honest_records_pass_every_guard():
 def test_each_guard_is_asked():
     names = {guard.name for guard in verdict_on(claim(), runs(), releasing=True).guards}
     assert len(names) == len(GUARDS)
+
+
+NAMES = [
+    "contract",
+    "data hash",
+    "same data",
+    "same environment",
+    "same code",
+    "no failure",
+    "honest arms",
+    "whole samples",
+    "long enough",
+    "A/A control",
+    "clean tree",
+]
+
+
+def test_a_guard_that_passes_says_its_name_and_what_it_saw():
+    guards = verdict_on(claim(), runs(), releasing=True).guards
+    assert [guard.name for guard in guards] == NAMES
+    said = {guard.name: guard.detail for guard in guards}
+    assert said["contract"] == "contract tests of all arms passed"
+    assert said["same data"] == "all seeds on the same data"
+    assert said["clean tree"] == "one commit, nothing uncommitted"
+    assert re.fullmatch(
+        r"[\d.]+ \[[\d.]+, [\d.]+\], within 1 ± 0.05 and not outside 1 ± 0.02", said["A/A control"]
+    )
+    one = verdict_on(claim(), [timed(1)]).guards
+    assert re.fullmatch(r"[\d.]+, one process", {guard.name: guard.detail for guard in one}["A/A control"])
+
+
+def test_a_property_is_guarded_by_what_needs_no_samples():
+    assert [guard.__name__ for guard in WITHOUT_A_METRIC] == [
+        "contract",
+        "data_hash",
+        "same_environment",
+        "same_code",
+        "no_failure",
+        "clean_tree",
+    ]
 
 
 @pytest.mark.parametrize("said", ["arm 'ours' is not deterministic", ""])
