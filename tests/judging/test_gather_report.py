@@ -12,7 +12,9 @@ from records_factory import (
     SEEDS,
     SYSTEM,
     better,
+    case,
     claim,
+    data,
     failure,
     judged,
     provenance,
@@ -99,6 +101,59 @@ def test_system_row_names_every_commit_and_marks_a_dirty_tree():
 )
 def test_notes_are_loud(records, said):
     assert any(note.startswith(said) for note in report(records).notes)
+    assert not any(note.startswith(said[:12]) for note in report([*FAST, *RANKED]).notes)
+
+
+@pytest.mark.parametrize(
+    ("records", "asked", "said"),
+    [
+        (
+            [judged(s, data=data(origin="directory")) for s in SEEDS],
+            {"overrides": {"data": "x"}},
+            "Your own data: made/ranking ran on a folder of yours, which has no published hash.",
+        ),
+        (
+            [judged(s, overrides={"users": "3"}) for s in SEEDS],
+            {"overrides": {"users": "3"}},
+            "Other settings: made/ranking ran with --set, not as declared.",
+        ),
+        (
+            [*RANKED, judged(1, overrides={"users": "3"}, key="o")],
+            {},
+            "1 record was with other --set settings left out; name the settings to see them.",
+        ),
+        (
+            [*RANKED, *(judged(s, overrides={"users": "3"}, key=f"o{s}") for s in (1, 2))],
+            {},
+            "2 records were with other --set settings left out; name the settings to see them.",
+        ),
+        (
+            [*RANKED, judged(1, key="old", from_=provenance(fingerprint="0" * 64, started="2020-01-01"))],
+            {},
+            "1 record was of older code left out.",
+        ),
+    ],
+)
+def test_what_was_asked_for_and_what_was_left_out_is_said(records, asked, said):
+    assert said in report(records, selection=asked, fingerprint=lambda system, name: "f" * 64).notes
+
+
+def test_one_seed_is_enough_where_nothing_is_random():
+    cases = (case("ranking", (NDCG,), tags=("deterministic",)),)
+    assert not any(note.startswith("One seed") for note in report([judged(1)], cases=cases).notes)
+    assert not any(note.startswith("One seed") for note in report([timed(1)]).notes)
+    assert not any(note.startswith("One seed") for note in report([judged(1), judged(2)]).notes)
+
+
+def test_failures_count_among_the_seeds_that_were_measured():
+    made = report([*RANKED[:4], failure(5, "ranking")])
+    assert not any("Not all declared seeds" in note for note in made.notes)
+
+
+def test_six_cases_of_a_system_are_named_and_seven_counted():
+    six = [f"made/{n}" for n in range(6)]
+    assert notes._list(six) == ", ".join(six)
+    assert notes._list([*six, "made/6"]) == "7 cases of made"
 
 
 def test_many_cases_of_a_system_are_counted_not_named():
