@@ -3,44 +3,18 @@
 import math
 from dataclasses import replace
 
-import msgspec
 import numpy as np
 import pytest
-from records_factory import CPU, LATENCY, NDCG, SPEEDUP, STEPS, TTFT, record
+from judging.judged_records import block, of
+from records_factory import CPU, LATENCY, NDCG, SPEEDUP, STEPS, TTFT
 from scipy import stats
 
-from remeasure.judging.samples import Samples
-from remeasure.records.record import TWIN_SUFFIX, ArmRecord, MetricRecord
+from remeasure.records.record import TWIN_SUFFIX
 
 HITS = replace(NDCG, name="hits", unit="%")
 SCORE = replace(NDCG, name="score", per="seed")
 ROUNDS = replace(NDCG, name="of rounds", per="round")
 GAIN = replace(LATENCY, name="gain", unit="×", better="higher")
-
-
-def block(metric, seed=1, order=0, units=None, clusters=None, twin_of="", **arms):
-    said = MetricRecord(
-        unit=metric.unit,
-        better=metric.better,
-        kind=metric.kind,
-        clock=metric.clock,
-        per=metric.per,
-        exact=metric.exact,
-    )
-    return msgspec.structs.replace(
-        record({}, seed),
-        metrics={metric.name: said},
-        arms={arm: ArmRecord(role="reference", config={}) for arm in arms if not arm.endswith(TWIN_SUFFIX)},
-        samples={metric.name: {arm: [float(x) for x in values] for arm, values in arms.items()}},
-        order=[list(arms)] * order,
-        units={metric.per: units} if units else {},
-        clusters={metric.per: clusters} if clusters else {},
-        twin_of=twin_of,
-    )
-
-
-def of(metric, *blocks, **options):
-    return Samples(blocks, metric.name, **options)
 
 
 def interval(effect):
