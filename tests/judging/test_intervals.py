@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from remeasure.judging.estimates import of_share
+from remeasure.judging.estimates import of_seeds, of_share, of_units
 from remeasure.judging.intervals import Interval, Part, alone, half_width, of_parts
 
 ONE = (Part(0.01, 4),)
@@ -94,6 +94,17 @@ def test_equal_samples_have_no_interval_instead_of_one_without_width():
     interval = of_parts(3.0, (Part(0.0, 4),), 5)
     assert interval.kind == "none"
     assert interval.p(1.0) is None and interval.detectable() is None
+
+
+@pytest.mark.parametrize("value", [0.1, 1.5, 7.3, 3e5])
+@pytest.mark.parametrize("n", [3, 5, 6, 7, 10])
+def test_what_rounding_leaves_of_equal_samples_is_no_spread(value, n):
+    assert of_seeds(np.full(n, value), logs=True).kind == "none"
+    assert of_seeds(np.full(n, -value)).kind == "none"
+    assert of_units(np.full((n, 3), value)).kind == "none"
+    spread = np.full(n, value)
+    spread[0] *= 1 + 1e-9
+    assert of_seeds(spread, logs=True).kind == of_seeds(spread).kind == "interval"
 
 
 def test_a_scaled_interval_and_an_inverted_ratio_keep_their_p():

@@ -230,7 +230,10 @@ def test_p_of_an_order_is_the_largest_of_its_pairs_and_none_where_a_pair_has_non
     ps = [effect.interval.p(1.0) for effect in effects(ORDER, samples)]
     assert assess(ORDER, samples).p == max(ps)
     same = of(LATENCY, *(block(LATENCY, s, ours=[1 + s / 100], tuned=[1.5], slow=[3.0]) for s in SEEDS))
-    assert assess(ORDER, same).p is None
+    found = assess(ORDER, same)
+    assert (found.p, found.verdict.word) == (None, "inconclusive")
+    assert found.verdict.size == "weakest pair: tuned over slow"
+    assert found.verdict.reason.startswith("All samples are equal")
 
 
 # --- how much has to be measured

@@ -17,6 +17,8 @@ from .judged import CONFIDENCE
 
 POWER = 0.8
 """Share of repeats in which an effect as large as `detectable` would have been found."""
+ROUNDING = 1e-12
+"""Half a width of so little, relative to the number, is what sums of equal samples differ by; it is no spread."""
 Kind = Literal["interval", "range", "none"]
 """interval: covers the truth so often; range: of draws, which is no interval; none: the value alone."""
 
@@ -108,7 +110,7 @@ def of_parts(
 ) -> Interval:
     """The interval around `centre`, which is a logarithm where `logs`."""
     half = half_width(parts, CONFIDENCE)
-    if half == 0:
+    if half <= ROUNDING * (1.0 if logs else abs(centre)):
         return alone(math.exp(centre) if logs else centre, n)
     ends = (centre - half, centre, centre + half)
     lo, estimate, hi = (math.exp(min(end, 700.0)) for end in ends) if logs else ends

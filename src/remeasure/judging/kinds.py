@@ -37,7 +37,7 @@ class Assessed:
     null: float | None = None
     """What the effect is told from: 1, 0 or a limit; None where nothing is tested."""
     p: float | None = None
-    """Two-sided, against `null`; of an order the largest of its pairs."""
+    """Two-sided, against `null`; of an order the largest of its pairs, None where one of them has none."""
 
 
 def assess(claim: Claim, samples: Samples) -> Assessed:
@@ -53,7 +53,9 @@ def assess(claim: Claim, samples: Samples) -> Assessed:
     interval = found.effect.interval
     if not interval.finite:
         raise ValueError("a sample is not finite")
-    p = found.p if found.p is not None or found.null is None else interval.p(found.null)
+    if claim.kind == "ordering":
+        return found  # every pair was asked on its own
+    p = None if found.null is None else interval.p(found.null)
     return replace(found, verdict=carried(found.verdict, found.effect, samples), p=p)
 
 
@@ -160,7 +162,7 @@ def _ordering(claim: Claim, samples: Samples) -> Assessed:
     names = [f"{better} over {worse}" for better, worse in combinations(claim.order, 2)]
     found = effects(claim, samples)
     ratio = _by_ratio(samples)
-    words = [_sign(effect.interval, claim, delta, ratio) for effect in found]
+    words = [carried(_sign(effect.interval, claim, delta, ratio), effect, samples) for effect in found]
     # Against is only what stays against when all pairs are asked together.
     edge = 1 / (1 + delta) if ratio else 0.0
     surely = holm([effect.interval.p(edge) for effect in found])
