@@ -278,6 +278,8 @@ def test_equal_samples_and_inexact_ones_have_no_word():
     verdict = assess(replace_claim(FASTER, value=2.0), equal).verdict
     assert (verdict.word, verdict.direction) == ("inconclusive", rules.UNCLEAR)
     assert verdict.reason.startswith("All samples are equal, which says nothing of their spread;")
+    pair = of(LATENCY, *(block(LATENCY, seed, ours=[1.0], slow=[2.0]) for seed in (1, 2)))
+    assert assess(replace_claim(FASTER, value=2.0), pair).verdict.reason.startswith("All samples are equal")
     inexact = replace(LATENCY, name="inexact", exact=False)
     verdict = assess(replace_claim(FASTER, value=2.0), simulated(1.0, 2.0, inexact, SEEDS[:1])).verdict
     assert (verdict.word, verdict.reason) == (
