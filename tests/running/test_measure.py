@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import permutations
 from typing import Any
 
@@ -169,6 +169,37 @@ def test_every_metric_is_timed_by_its_own_clock_in_its_own_unit(monkeypatch: pyt
     samples = measure(case_of(prepare, CPU, WALL), None, 1, 2).samples
     assert samples["CPU"]["fast"] == [0.005, 0.005]
     assert samples["wall"]["fast"] == [7.0, 7.0]
+
+
+def test_only_the_round_is_timed_and_no_collection_before_it() -> None:
+    clock = FakeClock()
+
+    def collecting(phase: str, info: dict[str, int]) -> None:
+        clock.now += 10**9
+
+    gc.callbacks.append(collecting)
+    try:
+        measured = measure(case_of(working(clock), CPU, fresh=True), None, 1, 4, clock=clock)
+    finally:
+        gc.callbacks.remove(collecting)
+    assert clock.now > 4 * 10**9
+    assert measured.samples["CPU"]["fast"] == [0.001] * 4
+
+
+def test_letting_go_of_what_a_round_prepared_is_not_timed() -> None:
+    clock = FakeClock()
+
+    class Reluctant(Case):
+        """Takes a second on the clock to say whether what was prepared is let go of."""
+
+        def __getattribute__(self, name: str) -> Any:
+            clock.now += 10**9 * (name == "fresh")
+            return super().__getattribute__(name)
+
+    plain = case_of(working(clock), CPU, fresh=True)
+    case = Reluctant(**{field.name: getattr(plain, field.name) for field in fields(plain)})
+    assert measure(case, None, 1, 4, clock=clock).samples["CPU"]["fast"] == [0.001] * 4
+    assert clock.now > 4 * 10**9
 
 
 def test_default_clocks_are_those_of_the_process_and_of_the_wall() -> None:

@@ -9,10 +9,12 @@ import msgspec
 import pytest
 from running.toy_blocks import planned
 
+from remeasure.declared.registry import registry
 from remeasure.errors import UserError
 from remeasure.records.record import Record
 from remeasure.records.store import Store
 from remeasure.running.runner import run_block
+from toy.env import use_toy
 
 pytestmark = pytest.mark.usefixtures("toys")
 
@@ -36,6 +38,19 @@ def test_a_block_gives_a_complete_record(store: Store, tmp_path: Path) -> None:
     assert record.provenance.peak_rss_mb > 0
     assert told[-1] == (5, 5)
     assert msgspec.json.decode(msgspec.json.encode(record), type=Record) == record
+
+
+def test_a_record_says_what_the_contract_refused(
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    use_toy(monkeypatch, tmp_path / "cache")
+    system = registry().system("toysys")
+    unasked = replace(system.cases["prediction"], question="")
+    monkeypatch.setitem(system.__dict__, "cases", {**system.cases, "prediction": unasked})
+    (item,) = planned(store, cases=["prediction"], seeds=[1])
+    record = run_block(item.block)
+    assert record.status == "ok"
+    assert record.contract.startswith("case toysys/prediction: asks no question")
 
 
 def test_the_users_own_data_are_measured_and_their_folder_is_not_written_down(
