@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from itertools import permutations
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,11 @@ def test_in_every_two_rounds_each_arm_runs_once_before_and_once_after_each_other
             assert sum(before) == 1
 
 
+def test_every_two_rounds_are_shuffled_anew() -> None:
+    order = timed(rounds=20).order
+    assert len({tuple(names) for names in order[::2]}) > 2
+
+
 def test_ratio_of_known_work_is_exact_and_the_twin_equals_its_strawman() -> None:
     samples = timed().samples["CPU"]
     assert [slow / fast for slow, fast in zip(samples["slow"], samples["fast"], strict=True)] == [3.0] * 6
@@ -169,6 +175,18 @@ def test_every_metric_is_timed_by_its_own_clock_in_its_own_unit(monkeypatch: pyt
     samples = measure(case_of(prepare, CPU, WALL), None, 1, 2).samples
     assert samples["CPU"]["fast"] == [0.005, 0.005]
     assert samples["wall"]["fast"] == [7.0, 7.0]
+
+
+@pytest.mark.parametrize(
+    ("unit", "an_hour"),
+    [("s", 3600.0), ("ms", 3.6e6), ("µs", 3.6e9), ("us", 3.6e9), ("ns", 3.6e12), ("min", 60.0), ("h", 1.0)],
+)
+def test_a_round_of_an_hour_is_so_many_of_a_unit(unit: str, an_hour: float) -> None:
+    clock, arms = FakeClock(), (Arm("hour", "strawman", Work(3600 * 10**9)),)
+    metric = Metric("time", unit=unit, better="lower", kind="time", per="round")
+    assert measure(case_of(working(clock), metric, arms=arms), None, 1, 1, clock=clock).samples == {
+        "time": {"hour": [an_hour]}
+    }
 
 
 def test_only_the_round_is_timed_and_no_collection_before_it() -> None:
@@ -269,6 +287,13 @@ def test_prepare_gets_the_arm_the_data_and_the_seed() -> None:
     assert seen == [("fast", "data", 7)]
 
 
+class Closed:
+    """Numbers that can no longer be read."""
+
+    def tolist(self) -> list[float]:
+        raise ValueError("the file is closed")
+
+
 @pytest.mark.parametrize("value", [2, 2.0, np.float32(2), np.array(2), np.array([2]), [2], (2.0,), True + 1])
 def test_numbers_and_arrays_of_any_kind_become_floats(value: Any) -> None:
     values = measure(case_of(giving(score=value), SCORE), None, 1, 1).samples["score"]["fast"]
@@ -288,7 +313,11 @@ def test_numbers_and_arrays_of_any_kind_become_floats(value: Any) -> None:
         (None, "returned no score"),
         ([1.0], "returned a list"),
         ({"score": 1.0, "scroe": 2.0}, "'scroe', which is no metric"),
+        ({"score": 1.0, "b": 2.0, "a": 2.0}, "'a', which is no metric"),
+        ({"score": Closed()}, "score that is no number"),
         ({"score": 1.0, "extras": {"what": object()}}, "not plain JSON"),
+        ({"score": 1.0, "extras": {("a", "b"): 1}}, "not plain JSON"),
+        ({"score": 1.0, "extras": "\ud800"}, "not plain JSON"),
     ],
 )
 def test_what_cannot_be_judged_is_refused_naming_the_arm(returned: Any, said: str) -> None:
@@ -297,12 +326,14 @@ def test_what_cannot_be_judged_is_refused_naming_the_arm(returned: Any, said: st
     assert said in str(refused.value)
 
 
-def test_arms_that_judge_different_numbers_of_users_are_refused() -> None:
+@pytest.mark.parametrize("metrics", [(SCORE,), (CALLS, SCORE)])
+def test_arms_that_judge_different_numbers_of_users_are_refused(metrics: tuple[Metric, ...]) -> None:
     def prepare(arm: Arm, data: Any, seed: int) -> Any:
-        return lambda: {"score": [1.0] * (2 if arm.name == "fast" else 3)}
+        values = {"score": [1.0] * (2 if arm.name == "fast" else 3), "calls": 1}
+        return lambda: {metric.name: values[metric.name] for metric in metrics}
 
     with pytest.raises(UserError, match="different numbers of score"):
-        measure(case_of(prepare, SCORE), None, 1, 1)
+        measure(case_of(prepare, *metrics), None, 1, 1)
 
 
 @pytest.mark.parametrize("metric", [SCORE, CALLS])
@@ -316,7 +347,7 @@ def test_quality_and_counts_that_change_between_rounds_are_refused(metric: Metri
 
 
 def test_equal_quality_of_several_rounds_stands_once_and_times_stand_in_a_row() -> None:
-    samples = measure(case_of(giving(score=[1, 2]), CPU, SCORE), None, 1, 3, clock=FakeClock()).samples
+    samples = measure(case_of(giving(score=[1, 2]), SCORE, CPU), None, 1, 3, clock=FakeClock()).samples
     assert samples["score"] == {name: [1.0, 2.0] for name in ("tuned", "slow", "fast")}
     assert {name: len(values) for name, values in samples["CPU"].items()} == dict.fromkeys(
         ("tuned", "slow", "fast", TWIN), 3
@@ -335,6 +366,23 @@ def test_extras_are_kept_by_arm_as_plain_json() -> None:
     )
     assert measured.extras["fast"] == {"curve": [0, 1, 2], "best": 4}
     assert set(measured.extras) == {"tuned", "slow", "fast"}
+
+
+def test_extras_of_the_twin_are_not_kept_and_who_gives_none_has_none() -> None:
+    drawn = case_of(giving(extras=[1]), CPU)
+    assert set(measure(drawn, None, 1, 2, clock=FakeClock()).extras) == {"tuned", "slow", "fast"}
+    assert measure(case_of(giving(), CPU), None, 1, 2, clock=FakeClock()).extras == {}
+
+
+@pytest.mark.parametrize(("budget_s", "rounds"), [(2.0, 2), (2.5, 3), (4.0, 4), (9.0, 5), (None, 5)])
+def test_no_round_begins_once_as_many_seconds_are_over_as_the_budget_has(
+    monkeypatch: pytest.MonkeyPatch, budget_s: float | None, rounds: int
+) -> None:
+    seconds = iter(range(100, 200))
+    stepping = SimpleNamespace(monotonic=lambda: float(next(seconds)))
+    monkeypatch.setattr(remeasure.running.measure, "time", stepping)
+    measured = measure(case_of(giving(score=1), SCORE), None, 1, 5, budget_s=budget_s)
+    assert (len(measured.order), measured.budget_ended) == (rounds, rounds < 5)
 
 
 def test_a_budget_ends_the_block_after_a_whole_round_and_says_so() -> None:
