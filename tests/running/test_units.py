@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -71,10 +71,12 @@ def test_rounds_of_something_inexact_keep_every_unit_each_time() -> None:
     ("returned", "said"),
     [
         ({"units": ["ann", "ann", "eve"]}, "names the user 'ann' twice"),
+        ({"units": ["eve", "eve", "ann", "ann"]}, "names the user 'eve' twice"),
         ({"units": ["ann", "bob"]}, "returned 3 of NDCG@10 for 2 users"),
         ({"clusters": ["x", "x", "y"]}, "clusters of users without the units"),
         ({"units": NAMES, "clusters": ["x"]}, "returned 1 clusters for 3 users"),
         ({"units": {"query": NAMES}}, "returned units of 'query', of which no metric is a number each"),
+        ({"units": {"query": NAMES, "page": NAMES}}, "returned units of 'page', of which no metric is"),
     ],
 )
 def test_units_that_cannot_be_joined_are_refused(returned: dict[str, Any], said: str) -> None:
@@ -91,6 +93,46 @@ def test_arms_that_judge_other_users_are_refused(other: list[str]) -> None:
     }
     with pytest.raises(UserError, match="does not judge the same users as the arms before it"):
         measured(arms)
+
+
+def test_the_first_of_those_that_another_arm_does_not_judge_is_named() -> None:
+    arms = {
+        "a": {"NDCG@10": VALUES, "units": NAMES},
+        "b": {"NDCG@10": VALUES, "units": ["ann", "kim", "zoe"]},
+    }
+    with pytest.raises(UserError, match=r"arm 'b' does not judge the same users .* \('bob'\)\.$"):
+        measured(arms)
+
+
+def test_the_first_kind_of_clusters_without_units_is_named() -> None:
+    returned = {"NDCG@10": VALUES, "hit": [1], "clusters": {"user": NAMES, "query": ["x"]}}
+    with pytest.raises(UserError, match="returned clusters of querys without the units that lie in them"):
+        measured({"a": returned}, NDCG, HIT)
+
+
+def test_units_are_refused_where_no_metric_is_a_number_each() -> None:
+    seconds = Metric("seconds", "s", better="lower", kind="virtual-time")
+    with pytest.raises(UserError, match=r"returned units without saying of what; the case judges none\.$"):
+        measured({"a": {"seconds": 1.0, "units": NAMES}}, seconds)
+
+
+def test_a_metric_that_judges_no_units_keeps_its_own_number_of_values() -> None:
+    calls = Metric("calls", "", better="lower", kind="count", per="user")
+    found = measured({"a": {"NDCG@10": VALUES, "calls": 7, "units": NAMES}}, NDCG, calls)
+    assert found.samples["calls"]["a"] == [7.0]
+
+
+def test_names_in_an_array_of_another_library_are_its_plain_values() -> None:
+    class Tensor:
+        """Its parts are tensors again, as torch's are."""
+
+        def tolist(self) -> list[int]:
+            return [3, 1, 2]
+
+        def __iter__(self) -> Iterator[Tensor]:
+            return iter([Tensor()] * 3)
+
+    assert measured({"a": {"NDCG@10": VALUES, "units": Tensor()}}).units == {"user": ["3", "1", "2"]}
 
 
 def test_units_without_a_kind_are_refused_where_there_are_several() -> None:
