@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from msgspec import structs
 from running.toy_blocks import InProcess, Log
 
 from remeasure.contracts import At, Case
@@ -103,6 +105,36 @@ def test_a_case_with_a_failed_block_gets_no_more(monkeypatch: pytest.MonkeyPatch
     run(items[:-1], store, InProcess())
     assert further(found, store, looks)(items) == []
     assert looks.asked == []
+
+
+@pytest.mark.parametrize("changed", [{"status": "failure"}, {"budget_ended": True}])
+def test_a_case_with_a_block_that_has_no_whole_result_gets_no_more(
+    monkeypatch: pytest.MonkeyPatch, store: Store, changed: dict[str, Any]
+) -> None:
+    found, looks = wanting(monkeypatch), Looks(99)
+    items = planned(found, store)
+    run(items, store, InProcess())
+    store.write(structs.replace(store.read(items[3].block.key), **changed))
+    assert further(found, store, looks)(items) == []
+    assert looks.asked == []
+
+
+def test_what_is_added_is_of_each_case_in_turn_and_of_none_that_wants_no_precision(
+    monkeypatch: pytest.MonkeyPatch, store: Store
+) -> None:
+    found = wanting(monkeypatch)
+    cases = found.system("toysys").cases
+    at = At(seeds=(9,), set={"users": 10}, precision={"accuracy": 0.1})
+    wants = replace(cases["prediction"], profiles={"smoke": at})
+    monkeypatch.setitem(cases, "prediction", wants)
+    items = plan(found, store, profile="smoke", systems=["toysys"])
+    run(items, store, InProcess())
+    assert [
+        (item.block.case, item.block.seed) for item in further(found, store, Looks(9))(items)
+    ] == [
+        *(("loop-time", 8), ("prediction", 10), ("loop-time", 9), ("prediction", 11), ("loop-time", 10)),
+        *(("prediction", 12), ("loop-time", 11), *(("prediction", seed) for seed in (13, 14, 15, 16))),
+    ]  # fmt: skip
 
 
 def test_seeds_that_were_named_are_all_there_are(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:

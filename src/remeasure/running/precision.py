@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby, islice
+from itertools import groupby, islice, zip_longest
 
 from ..declared.registry import Registry
 from ..records.record import Record
@@ -27,7 +27,7 @@ def further(found: Registry, store: Store, enough: Enough) -> Callable[[Sequence
         cases = groupby(sorted(planned, key=name), key=name)
         added = [list(_of_case(found, store, enough, list(items))) for _, items in cases]
         # In turn, so that a drift of the machine is not one case's alone.
-        return [item for turn in range(LOOKS[-1]) for of_case in added for item in of_case[turn : turn + 1]]
+        return [item for turn in zip_longest(*added) for item in turn if item]
 
     return more
 
