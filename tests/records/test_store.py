@@ -106,6 +106,17 @@ def test_what_is_written_is_read_back_equal(store: Store) -> None:
         store.read("other")
 
 
+def test_results_lie_where_a_run_is_started_if_nobody_says_otherwise() -> None:
+    assert Store().root == Path("results")
+
+
+def test_a_store_is_made_before_anything_is_measured(store: Store) -> None:
+    store.prepare()
+    assert store.runs.is_dir()
+    assert store.log_path("abc123") == store.root / "runs" / "logs" / "abc123.log"
+    assert (store.root / "runs" / "logs").is_dir()
+
+
 def test_a_record_replaces_the_failure_of_the_same_key(store: Store) -> None:
     store.write(FAILED)
     assert store.read("abc123").failure == FAILED.failure
@@ -134,6 +145,8 @@ def test_environments_are_kept_once_by_their_hash(store: Store) -> None:
     store.write_environment("e2", replace(ENVIRONMENT, cores=4))
     assert (store.root / "environments" / "e1.json").stat().st_mtime_ns == before
     assert store.environments == {"e1": ENVIRONMENT, "e2": replace(ENVIRONMENT, cores=4)}
+    lines = (store.root / "environments" / "e2.json").read_text().splitlines()
+    assert len(lines) > len(ENVIRONMENT.__struct_fields__), "people read it: a line a field"
 
 
 def test_the_time_of_the_last_block_is_of_the_same_profile_if_there_is_one(store: Store) -> None:
@@ -230,6 +243,18 @@ def test_a_foreign_or_damaged_record_is_refused_naming_file_and_remedy(
     assert "`remeasure clean`" in sentence
 
 
+def test_a_record_without_an_end_to_its_depth_is_called_damaged(store: Store) -> None:
+    store.write(RECORD)
+    store.path(RECORD).write_bytes(b'{"schema":2,"extras":' + b"[" * 100_000)
+    assert "abc123.json is damaged" in refused(store.read_all)
+
+
+def test_a_record_that_cannot_be_read_is_refused(store: Store) -> None:
+    store.path(RECORD).mkdir(parents=True)
+    assert "abc123.json cannot be read (Is a directory); make it readable." in refused(store.read_all)
+    assert store.usable("abc123") is None
+
+
 def test_all_files_that_cannot_be_used_are_named_at_once_and_only_those_of_the_systems_asked_for(
     store: Store,
 ) -> None:
@@ -277,6 +302,15 @@ def test_what_a_killed_writer_left_is_never_read_and_goes_with_the_next_write(st
     assert store.read_all() == [RECORD]
     store.write(RECORD)
     assert files(store) == [f"runs/sys/case/.other.json.{os.getppid()}.tmp", "runs/sys/case/abc123.json"]
+
+
+def test_what_is_put_on_the_disk_for_good_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[bytes] = []
+    monkeypatch.setattr(
+        "os.fsync", lambda handle: synced.append(Path(f"/proc/self/fd/{handle}").read_bytes())
+    )
+    write_whole(tmp_path / "file", b"new")
+    assert synced == [b"new"]
 
 
 def test_a_file_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,7 +164,7 @@ def write_whole(path: Path, content: bytes) -> None:
         raise cannot_write(path, error) from None
     finally:
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            temporary.unlink()
     _sweep(path.parent)
 
 
@@ -174,7 +174,7 @@ def _sweep(folder: Path) -> None:
         writer = re.search(r"\.(\d+)\.tmp$", left.name)
         if writer and not psutil.pid_exists(int(writer[1])):
             with suppress(OSError):
-                left.unlink(missing_ok=True)
+                left.unlink()
 
 
 def _make_folder(folder: Path) -> None:
