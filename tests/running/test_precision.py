@@ -142,6 +142,9 @@ def test_seeds_that_were_named_are_all_there_are(monkeypatch: pytest.MonkeyPatch
     named = plan(found, store, profile="smoke", systems=["toysys"], cases=["loop-time"], seeds=[1, 2])
     run(named, store, InProcess())
     assert further(found, store, looks)(named) == []
+    measured(found, store, Looks(9))  # and adds four seeds
+    again = plan(found, store, profile="smoke", systems=["toysys"], cases=["loop-time"], seeds=[1, 2])
+    assert [item.block.seed for item in again] == [1, 2]
 
 
 def test_progress_is_told_of_what_is_added(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
@@ -159,3 +162,4 @@ def test_progress_is_told_of_what_is_added(monkeypatch: pytest.MonkeyPatch, stor
 def test_later_seeds_follow_the_largest_and_end_at_the_last_look() -> None:
     assert list(later_seeds((3, 9)))[:3] == [10, 11, 12]
     assert len(list(later_seeds((3, 9)))) == LOOKS[-1] - 2
+    assert list(later_seeds(range(27))) == list(later_seeds(range(40))) == []
