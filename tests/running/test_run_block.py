@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
 from running.toy_blocks import planned
 
+from remeasure.data.copies import cache_dir
 from remeasure.declared.registry import registry
 from remeasure.errors import UserError
 from remeasure.records.record import Record
 from remeasure.records.store import Store
+from remeasure.running import runner
+from remeasure.running.contract_checks import run_contract
 from remeasure.running.runner import run_block
 from toy.env import use_toy
 
@@ -53,6 +60,41 @@ def test_a_record_says_what_the_contract_refused(
     assert record.contract.startswith("case toysys/prediction: asks no question")
 
 
+@pytest.mark.parametrize(
+    ("status", "peak_mb"),
+    [
+        ("VmPeak:\t 9216 kB\nVmHWM:\t    2048 kB\nVmRSS:\t 1024 kB\n", 2.0),
+        ("Name:\tpython\n", 0.0),
+        (None, 0.0),
+    ],
+)
+def test_a_record_says_what_its_block_cost(
+    store: Store, monkeypatch: pytest.MonkeyPatch, status: str | None, peak_mb: float
+) -> None:
+    read_text = Path.read_text
+
+    def read(path: Path, *how: Any, **options: Any) -> str:
+        if str(path) != "/proc/self/status":
+            return read_text(path, *how, **options)
+        if status is None:
+            raise FileNotFoundError(str(path))
+        return status
+
+    def in_turn(*values: Any) -> Callable[[], Any]:
+        return iter(values).__next__
+
+    (item,) = planned(store, cases=["prediction"], seeds=[1])
+    run_contract(registry(), registry().case("toysys/prediction"), cache_dir())  # is not what is looked at
+    monkeypatch.setattr(Path, "read_text", read)
+    monkeypatch.setattr(os, "times", in_turn((1, 2, 4, 8, 1000), (10, 20, 40, 80, 9000)))
+    monkeypatch.setattr(os, "getloadavg", in_turn((0.1, 0.2, 0.3), (0.4, 0.5, 0.6)))
+    monkeypatch.setattr(runner, "stolen_s", in_turn(10.0, 12.5))
+    monkeypatch.setattr(runner, "time", SimpleNamespace(monotonic=in_turn(100.0, 107.5)))
+    cost = run_block(item.block).provenance
+    assert (cost.wall_s, cost.cpu_s, cost.steal_s, cost.peak_rss_mb) == (7.5, 135.0, 2.5, peak_mb)
+    assert (cost.load_before, cost.load_after) == (0.1, 0.4)
+
+
 def test_the_users_own_data_are_measured_and_their_folder_is_not_written_down(
     store: Store, tmp_path: Path
 ) -> None:
@@ -75,7 +117,9 @@ def test_data_that_change_while_they_are_measured_are_refused(store: Store, tmp_
         if done == total:
             scores.write_bytes(whole + b"\n")
 
-    with pytest.raises(UserError, match=r"data changed while it was measured, .* run the same command again"):
+    with pytest.raises(
+        UserError, match=r": data changed while it was measured, .* run the same command again"
+    ):
         run_block(item.block, on_round=change)
 
 

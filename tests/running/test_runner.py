@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,10 +16,12 @@ import pytest
 from running.toy_blocks import InProcess, Log, planned
 
 from remeasure.errors import UserError
-from remeasure.records.record import Record
+from remeasure.package import PACKAGE
+from remeasure.records.record import Failure, Record
 from remeasure.records.store import Store
 from remeasure.running import runner
 from remeasure.running.executors.local import LocalExecutor
+from remeasure.running.messages import Budget, Finished, Job, Progress, Usage
 from remeasure.running.runner import Outcome, run, run_block
 
 pytestmark = pytest.mark.usefixtures("toys")
@@ -108,5 +117,106 @@ def test_code_that_is_edited_while_it_runs_is_a_failure_and_never_served(
         return str(real(system, card)) if next(looks, None) else "edited"
 
     monkeypatch.setattr(runner, "fingerprint", edited)
-    with pytest.raises(UserError, match="code changed while it was measured"):
+    with pytest.raises(UserError, match=": code changed while it was measured"):
         run_block(item.block)
+
+
+class Failing:
+    """An engine whose blocks all fail in the same way, before they could tell where they ran."""
+
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
+
+    def run(self, jobs: Sequence[Job], progress: Progress, budget: Budget) -> Generator[Finished, None, None]:
+        usage = Usage("2026-01-02T03:04:05+00:00", 1.0, 2.0, 3.0, 4.0, 5.0)
+        yield from (Finished(job, self.failure, None, usage) for job in jobs)
+
+
+def kept(store: Store, text: str, **filters: Any) -> Failure:
+    """The failure of a block as it is written down, where everything that it says is `text`."""
+    said = Failure(kind="error", message=text, traceback=text, log_tail=text)
+    items = planned(store, cases=["prediction"], seeds=[1], **filters)
+    run(items, store, Failing(said))
+    failure = store.read(items[0].block.key).failure
+    assert failure
+    return failure
+
+
+def test_a_failure_is_kept_with_its_cost_and_is_not_cut_short(store: Store) -> None:
+    items = planned(store, cases=["prediction"], seeds=[1])
+    outcome = run(items, store, Failing(Failure(kind="killed", message="Gone.")))
+    assert (outcome.failed, outcome.cut_short) == ((items[0].block,), ())
+    (record,) = store.read_all()
+    assert not record.budget_ended
+    assert (record.samples, record.contract, record.provenance.environment) == ({}, "", "")
+    found = record.provenance
+    cost = (found.wall_s, found.cpu_s, found.peak_rss_mb, found.load_before, found.load_after)
+    assert cost == (1.0, 2.0, 3.0, 4.0, 5.0)
+
+
+def test_folders_of_this_machine_are_called_what_they_are_in_all_that_a_failure_says(
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home, data, modules = tmp_path / "home", tmp_path / "data", tmp_path / "modules"
+    work = home / "work"
+    for folder in (work, data, modules):
+        folder.mkdir(parents=True)
+    shutil.copy(Path(__file__).parents[1] / "toy/mirror/toydata/scores.tsv", data)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(work)
+    monkeypatch.syspath_prepend(modules)
+    monkeypatch.setattr(sys, "prefix", "/of/this/venv")
+    monkeypatch.setattr(sys, "base_prefix", "/of/python")
+    names = {
+        home / "a": "~/a",
+        work / "b": "./b",
+        data / "c": "DIR/c",
+        modules / "d": "modules/d",
+        PACKAGE / "e": "remeasure/e",
+        Path("/of/this/venv/f"): "python/f",
+        Path("/of/python/g"): "python/g",
+        Path("/elsewhere/h"): "/elsewhere/h",
+    }
+    failure = kept(store, " ".join(map(str, names)), data_dir=str(data))
+    assert failure.message == failure.traceback == failure.log_tail == " ".join(names.values())
+
+
+def test_a_short_folder_is_called_what_it_is_and_the_root_is_not(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/r")
+    monkeypatch.chdir("/")
+    assert kept(store, "/r/x /other/y").message == "~/x /other/y"
+
+
+@pytest.fixture
+def terminated() -> Iterator[list[int]]:
+    """How often this process was told to end while nothing in it wanted to know."""
+    told: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: told.append(number))
+    yield told
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_run_that_is_told_to_end_ends_as_after_ctrl_c_and_only_then(
+    store: Store, terminated: list[int]
+) -> None:
+    def end(record: Record) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    items = planned(store, cases=["prediction"], seeds=[1, 2])
+    with pytest.raises(KeyboardInterrupt):
+        run(items, store, InProcess(), on_record=end)
+    assert (len(store.read_all()), terminated) == (1, [])
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert terminated == [signal.SIGTERM]
+
+
+def test_a_run_in_another_thread_leaves_signals_alone(store: Store, terminated: list[int]) -> None:
+    def end(record: Record) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    items = planned(store, cases=["prediction"], seeds=[1])
+    with ThreadPoolExecutor(1) as threads:
+        outcome = threads.submit(run, items, store, InProcess(), on_record=end).result()
+    assert (len(outcome.done), terminated) == (1, [signal.SIGTERM])
