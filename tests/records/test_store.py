@@ -19,6 +19,7 @@ from obeying_modes import obeying_modes
 from remeasure.errors import UserError
 from remeasure.records.record import (
     ArmRecord,
+    DataRecord,
     Environment,
     Failure,
     MetricRecord,
@@ -115,6 +116,14 @@ def test_a_store_is_made_before_anything_is_measured(store: Store) -> None:
     assert store.runs.is_dir()
     assert store.log_path("abc123") == store.root / "runs" / "logs" / "abc123.log"
     assert (store.root / "runs" / "logs").is_dir()
+
+
+def test_what_a_record_does_not_say_is_what_holds_for_most() -> None:
+    metric = msgspec.convert({"unit": "s", "better": "lower", "kind": "time"}, MetricRecord)
+    assert (metric.clock, metric.per, metric.exact) == ("cpu", "seed", True)
+    told = {"name": "things", "kind": "real", "origin": "cache", "sha256": "d", "label": "all"}
+    assert msgspec.convert(told, DataRecord).verified
+    assert (RECORD.budget_ended, PROVENANCE.steal_s) == (False, 0.0)
 
 
 def test_a_record_replaces_the_failure_of_the_same_key(store: Store) -> None:
