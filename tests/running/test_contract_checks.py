@@ -13,7 +13,13 @@ from remeasure.contracts import Arm, At, Case, Metric
 from remeasure.declared.overrides import apply
 from remeasure.declared.registry import Registry, registry
 from remeasure.running import contract_checks
-from remeasure.running.contract_checks import PASSED, check_case, check_dataset, run_contract
+from remeasure.running.contract_checks import (
+    PASSED,
+    check_case,
+    check_dataset,
+    check_declaration,
+    run_contract,
+)
 from toy.env import use_toy
 
 
@@ -56,12 +62,13 @@ DECLARED: dict[str, tuple[Callable[[Case], Case], str]] = {
     "no question": (lambda case: replace(case, question=""), "asks no question"),
     "data set": (lambda case: replace(case, dataset="nothing"), "names the data set nothing"),
     "no metric": (lambda case: replace(case, metrics=()), "has no metric"),
-    "arm twice": (lambda case: with_arm(case, 1, name="peek"), "arm peek stands twice"),
+    "arm twice": (lambda case: with_arm(case, 1, name="peek"), ": arm peek stands twice"),
     "metric twice": (
         lambda case: replace(case, metrics=case.metrics[:1] * 2),
-        "accuracy stands twice",
+        ": metric accuracy stands twice",
     ),
     "twin's name": (lambda case: with_arm(case, 0, name="x (A/A)"), "'x (A/A)' may not be called so"),
+    "no name": (lambda case: with_arm(case, 0, name=" "), "arm ' ' may not be called so"),
     "no strawman": (lambda case: without_role(case, "strawman"), "has no strawman arm"),
     "no optimized": (lambda case: without_role(case, "optimized"), "has no optimized arm"),
     "no reference": (lambda case: without_role(case, "reference"), "has no reference arm"),
@@ -73,8 +80,10 @@ DECLARED: dict[str, tuple[Callable[[Case], Case], str]] = {
     ),
     "subclass": (lambda case: with_arm(case, 0, config=Grown()), "arm global mean is no frozen dataclass"),
     "no JSON": (lambda case: with_arm(case, 0, config=Opaque(object())), "cannot be written as JSON"),
+    "no text": (lambda case: with_arm(case, 0, config=Opaque("\ud800")), "cannot be written as JSON"),
     "no pickle": (lambda case: replace(case, request=Opaque(lambda: 1)), "its request cannot be pickled"),
-    "no axis": (lambda case: with_arm(case, 0, series="s"), "is a point of a curve without"),
+    "no axis": (lambda case: with_arm(case, 0, series="s", x=1.0), "is a point of a curve without"),
+    "no x": (lambda case: replace(with_arm(case, 0, series="s"), axis="n"), "is a point of a curve without"),
     "no tiny": (lambda case: replace(case, profiles={"smoke": At()}), "declares no tiny profile"),
     "no seeds": (lambda case: replace(case, profiles={"tiny": At(seeds=())}), "seeds that differ"),
     "same seeds": (lambda case: replace(case, profiles={"tiny": At(seeds=(1, 1))}), "seeds that differ"),
@@ -83,6 +92,10 @@ DECLARED: dict[str, tuple[Callable[[Case], Case], str]] = {
     "field of profile": (
         lambda case: replace(case, profiles={"tiny": At(set={"usrs": 1})}),
         "sets usrs, a field that no case of toysys has",
+    ),
+    "fields of profile": (
+        lambda case: replace(case, profiles={"tiny": At(set={"usrs": 1, "age": 1})}),
+        "sets age, a field that no case of toysys has",
     ),
     "simulated as measured": (
         lambda case: replace(case, metrics=(replace(case.metrics[0], kind="virtual-time"),)),
@@ -99,8 +112,28 @@ DECLARED: dict[str, tuple[Callable[[Case], Case], str]] = {
 def test_a_fault_in_what_is_declared_is_found(fault: str) -> None:
     plant, sentence = DECLARED[fault]
     problems = check_case(registry(), plant(prediction()))
+    assert check_declaration(registry(), plant(prediction())) == problems
     assert any(sentence in problem for problem in problems), problems
     assert all(problem.startswith("case toysys/prediction: ") and "\n" not in problem for problem in problems)
+
+
+def test_nothing_is_wrong_with_the_toys_of_which_one_draws_curves() -> None:
+    cases = registry().system("toysys").cases.values()
+    assert [check_case(registry(), case) for case in cases] == [[], [], []]
+    assert any(case.axis for case in cases)
+
+
+def test_it_is_the_first_block_of_the_tiny_profile_that_is_run_and_it_is_run_twice() -> None:
+    seen: list[int] = []
+    given = prediction()
+
+    def prepare(arm: Arm, data: Any, seed: int) -> Callable[[], Any]:
+        seen.append(seed)
+        return given.prepare(arm, data, seed)
+
+    case = replace(given, prepare=prepare, profiles={"tiny": At(seeds=(5, 6), set={"users": 30})})
+    assert check_case(registry(), case) == []
+    assert seen == [5] * 2 * len(case.arms)
 
 
 def test_a_case_tagged_partial_may_lack_a_role() -> None:
@@ -179,8 +212,16 @@ def test_a_case_is_checked_once_for_the_same_code(monkeypatch: pytest.MonkeyPatc
     found = registry()
     for _ in range(3):
         assert run_contract(found, prediction(), tmp_path) == PASSED
-    assert run_contract(found, found.case("toysys/loop-time"), tmp_path) == PASSED
+    for _ in range(2):
+        assert run_contract(found, found.case("toysys/loop-time"), tmp_path) == PASSED
     assert checked == ["toysys/prediction", "toysys/loop-time"]
+
+
+def test_a_cache_that_is_not_there_yet_is_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    checked = counted(monkeypatch, [])
+    for _ in range(2):
+        assert run_contract(registry(), prediction(), tmp_path / "no" / "cache") == PASSED
+    assert len(checked) == 1
 
 
 def test_a_refusal_is_remembered_as_its_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
