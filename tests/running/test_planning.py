@@ -13,8 +13,10 @@ import pytest
 from running.toy_blocks import ids, planned
 
 from remeasure.data.sources import DataSource
+from remeasure.declared.overrides import at_profile
 from remeasure.declared.registry import registry
 from remeasure.errors import UserError
+from remeasure.records.provenance import block_key
 from remeasure.records.store import Store
 from remeasure.running.blocks import Block, block_of, plan, select
 from remeasure.running.runner import run_block
@@ -152,7 +154,11 @@ def test_the_same_files_in_a_folder_of_ones_own_are_other_data(store: Store) -> 
         source = DataSource("toydata", Path("folder"), "real", origin, "d", True)  # type: ignore[arg-type]
         return block_of(case, "smoke", 1, {}, None, source, "code", {}).key
 
-    assert key("cache") == key("REMEASURE_DATA") == key("simulator") != key("directory")
+    usual = at_profile(case, "smoke", {})
+    published = block_key(
+        usual, profile="smoke", data_sha256="d", seed=1, rounds=1, fingerprint="code", packages={}
+    )
+    assert key("cache") == key("REMEASURE_DATA") == key("simulator") == published != key("directory")
 
 
 def test_blocks_and_run_block_are_plain_enough_for_any_engine(store: Store) -> None:

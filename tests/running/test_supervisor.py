@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from running.toy_blocks import planned
 
@@ -176,8 +177,10 @@ def test_a_machine_without_room_for_another_process_is_refused_in_one_sentence(
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     monkeypatch.setattr(subprocess, "Popen", full)
+    before = os.listdir("/proc/self/fd")
     with pytest.raises(UserError, match=r"No process can be started .*unavailable.*same command again"):
         run(planned(store, cases=["prediction"], seeds=[1]), store, local.LocalExecutor(1))
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_a_supervisor_that_does_not_answer_is_ended_with_what_it_watched(
@@ -192,3 +195,4 @@ def test_a_supervisor_that_does_not_answer_is_ended_with_what_it_watched(
     monkeypatch.setattr(local, "PATIENCE_S", 0.2)
     outcome = run(planned(store, cases=["prediction"], seeds=[1]), store, local.LocalExecutor(1))
     assert len(outcome.done) == 1
+    assert psutil.Process().children() == []
