@@ -316,7 +316,7 @@ def test_numbers_and_arrays_of_any_kind_become_floats(value: Any) -> None:
         ({"score": 1.0, "b": 2.0, "a": 2.0}, "'a', which is no metric"),
         ({"score": Closed()}, "score that is no number"),
         ({"score": 1.0, "extras": {"what": object()}}, "not plain JSON"),
-        ({"score": 1.0, "extras": {("a", "b"): 1}}, "not plain JSON"),
+        ({"score": 1.0, "extras": {"what": np.ndarray}}, "not plain JSON"),
         ({"score": 1.0, "extras": "\ud800"}, "not plain JSON"),
     ],
 )
