@@ -26,10 +26,8 @@ def notes(
     blocks = {case.id: (case, chosen.blocks.get((case.system, case.name), NOTHING)) for case in cases}
     found = {name: both for name, both in blocks.items() if both[1].all}
 
-    def where(holds: Callable[[Record], bool], status: str = "ok") -> str:
-        return _list(
-            name for name, (_, b) in found.items() if any(map(holds, b.ok if status == "ok" else b.all))
-        )
+    def where(holds: Callable[[Record], bool], *, failures: bool = False) -> str:
+        return _list(name for name, (_, b) in found.items() if any(map(holds, b.all if failures else b.ok)))
 
     sentences = []
     if named := where(lambda record: bool(record.data and record.data.kind == "simulated")):
@@ -40,7 +38,7 @@ def notes(
         sentences.append(f"Other settings: {named} ran with --set, not as declared.")
     if named := where(lambda record: record.budget_ended):
         sentences.append(f"The budget ended before all rounds of {named} had run.")
-    if named := where(lambda record: bool(record.provenance.dirty), "all"):
+    if named := where(lambda record: bool(record.provenance.dirty), failures=True):
         sentences.append(f"Uncommitted changes: {named} ran from a dirty tree.")
     if named := where(lambda record: record.contract != "passed"):
         sentences.append(f"The contract tests refused {named}.")
