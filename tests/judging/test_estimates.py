@@ -173,6 +173,18 @@ def test_units_of_one_cluster_are_not_independent():
     assert (together.lo, together.hi) == pytest.approx((theirs.low, theirs.high))
 
 
+def test_of_clusters_of_several_sizes_what_differs_is_their_sums_about_the_mean():
+    """Linearisation: a large cluster far from the mean weighs more than a small one."""
+    values = np.array([[0.2], [0.4], [0.9], [0.8], [0.1]])
+    labels = np.array([0, 1, 1, 1, 0])
+    interval = of_units(values, labels)
+    sums = np.array(
+        [values[labels == label].sum() - (labels == label).sum() * values.mean() for label in (0, 1)]
+    )
+    variance = (sums * 2 / 5).var(ddof=1) / 2
+    assert interval.hi - interval.estimate == pytest.approx(stats.t.ppf(0.975, 1) * math.sqrt(variance))
+
+
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=30), st.integers(0, 99))
 def test_sums_of_clusters_keep_the_mean_over_units(labels, seed):
     _, labels = np.unique(labels, return_inverse=True)

@@ -105,6 +105,7 @@ def test_what_rounding_leaves_of_equal_samples_is_no_spread(value, n):
     spread = np.full(n, value)
     spread[0] *= 1 + 1e-9
     assert of_seeds(spread, logs=True).kind == of_seeds(spread).kind == "interval"
+    assert of_seeds(np.arange(1.0, n + 1) * 1e-14).kind == "interval"  # small numbers, not small differences
 
 
 def test_a_scaled_interval_and_an_inverted_ratio_keep_their_p():
