@@ -117,7 +117,7 @@ def start(how, told):
     metrics=[Metric("score", unit="", better="higher", kind="count")],
     profiles={"tiny": At(), "smoke": At(seeds=(1,), rounds=10)},
     isolated=True,
-    tags=("no-strawman", "no-optimized"),
+    tags=("partial",),
 )
 def kin(arm, data, seed):
     """Who is left?"""
