@@ -297,6 +297,54 @@ def test_rounds_that_are_too_short_are_refused():
     assert re.search(r"the shortest sample takes 0\.\d+ ms, 1 ms needed", judgement.verdict.reason)
 
 
+def length(*seconds, **changes):
+    columns = {"ours": list(seconds), "slow": [1.0] * len(seconds)}
+    records = (record({CPU.name: columns}, 1), record({CPU.name: columns}, 2, **changes))
+    (found,) = (
+        g for g in run_guards(Subject(records, CPU.name, ("ours", "slow"))) if g.name == "long enough"
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("shortest", "ok", "said"),
+    [
+        (0.001, True, "takes 1 ms"),
+        (0.0009999, False, "takes 1 ms, 1 ms needed"),
+        (0.0009951, False, "takes 1 ms, 1 ms needed"),
+        (0.0009945, False, "takes 0.99 ms, 1 ms needed"),
+        (0.0003, False, "takes 0.3 ms, 1 ms needed"),
+    ],
+)
+def test_the_shortest_of_all_samples_must_take_a_millisecond(shortest, ok, said):
+    for places in ((shortest, 9.0), (9.0, shortest)):
+        found = length(*places)
+        assert (found.ok, found.detail) == (ok, f"the shortest sample {said}")
+
+
+def test_one_process_that_the_budget_ended_is_enough_to_say_so():
+    assert length(1.0).detail == "the shortest sample takes 1e+03 ms"
+    assert length(1.0, budget_ended=True).detail.endswith("ms; the budget ended before all rounds had run")
+
+
+def test_of_several_faults_the_first_is_named_with_all_its_seeds():
+    refused = [timed(seed, contract=f"fault {seed}") for seed in (1, 2)]
+    assert "seeds 1, 2: fault 1" in verdict_on(claim(), [*refused, *runs()[2:]]).verdict.reason
+    wrong = [
+        judged(1, data=data(name="one", verified=False)),
+        judged(2, data=data(name="two", verified=False)),
+    ]
+    assert "the files of one are not" in verdict_on(better(), wrong).verdict.reason
+    failed = [failure(8), msgspec.structs.replace(failure(9), failure=None)]
+    assert "seeds 8, 9 failed (timeout: It took" in verdict_on(claim(), [*runs(), *failed]).verdict.reason
+    assert (
+        "seeds 8, 9 failed (failed)"
+        in verdict_on(
+            claim(), [*runs(), msgspec.structs.replace(failure(8), failure=None), failure(9)]
+        ).verdict.reason
+    )
+
+
 @pytest.mark.parametrize(
     "records,said",
     [
@@ -398,6 +446,7 @@ def test_a_sample_of_nothing_is_refused_where_samples_make_a_ratio(metric, kind,
 
 
 def test_a_ratio_of_means_needs_means_above_nothing():
+    assert whole(NDCG, {"ours": [0.2, 0.3], "slow": [0.1, 0.1]}, "ratio")
     assert not whole(NDCG, {"ours": [0.0, 0.0], "slow": [1.0, 1.0]}, "ratio")
     assert not whole(NDCG, {"ours": [1.0, 1.0], "slow": [1.0, -1.0]}, "ratio")
 

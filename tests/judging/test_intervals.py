@@ -108,6 +108,19 @@ def test_what_rounding_leaves_of_equal_samples_is_no_spread(value, n):
     assert of_seeds(np.arange(1.0, n + 1) * 1e-14).kind == "interval"  # small numbers, not small differences
 
 
+def test_where_rounding_ends_a_spread_begins():
+    just = (Part((1.05e-12 / stats.t.ppf(0.975, 4)) ** 2, 4),)
+    assert of_parts(0.0, just, 5, logs=True).kind == "interval"
+    assert of_parts(1.0, just, 5).kind == "interval"
+    less = (Part((0.95e-12 / stats.t.ppf(0.975, 4)) ** 2, 4),)
+    assert of_parts(0.0, less, 5, logs=True).kind == of_parts(1.0, less, 5).kind == "none"
+    assert of_seeds(np.zeros(5)).kind == "none"
+
+
+def test_a_share_is_one_of_one_unless_it_says_otherwise():
+    assert Interval(0.9, 0.5, 1.0, 10, trials=10).p(0.5) == pytest.approx(stats.binomtest(9, 10, 0.5).pvalue)
+
+
 def test_a_scaled_interval_and_an_inverted_ratio_keep_their_p():
     ratio = of_parts(math.log(2.0), ONE, 5, logs=True)
     assert ratio.inverted().estimate == pytest.approx(0.5)

@@ -130,7 +130,8 @@ def _p(distance: float, parts: tuple[Part, ...]) -> float:
     """The smallest α at which the interval still excludes a value so far away."""
     parts = tuple(part for part in parts if part.variance > 0)
     if len(parts) == 1:
-        return float(2 * stats.t.sf(distance / math.sqrt(parts[0].variance), parts[0].df))
+        (part,) = parts
+        return float(2 * stats.t.sf(distance / math.sqrt(part.variance), part.df))
 
     def beyond(log_alpha: float) -> float:
         return half_width(parts, 1 - math.exp(log_alpha)) - distance
@@ -145,6 +146,6 @@ def _tails(whole: int, trials: int, share: float) -> tuple[float, float]:
     return float(stats.binom.cdf(whole, trials, share)), float(stats.binom.sf(whole - 1, trials, share))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache
 def _t(confidence: float, df: int) -> float:
     return float(stats.t.ppf((1 + confidence) / 2, df))
