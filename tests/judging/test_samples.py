@@ -108,6 +108,16 @@ def test_a_ratio_of_nothing_is_refused(nothing, place):
         of(CPU, block(CPU, **{"a": [1], "b": [1], place: [nothing]})).ratio("a", "b")
 
 
+@pytest.mark.parametrize("place", ["a", "b"])
+def test_one_nothing_among_many_samples_is_enough_to_be_refused(place):
+    draws = {"a": [1, 2], "b": [1, 2], place: [1, 0]}
+    with pytest.raises(ValueError, match="positive samples"):
+        of(TTFT, block(TTFT, a=[1, 2], b=[1, 2]), block(TTFT, 2, **draws)).ratio("a", "b")
+    seeds = {"a": [1], "b": [1], place: [0]}
+    with pytest.raises(ValueError, match="positive samples"):
+        of(LATENCY, block(LATENCY, a=[1], b=[1]), block(LATENCY, 2, **seeds)).ratio("a", "b")
+
+
 def test_a_difference_favours_the_treatment_above_nothing_whichever_way_is_better():
     blocks = [block(LATENCY, seed, ours=[1, 3], slow=[seed, seed]) for seed in (2, 3, 5)]
     effect = of(LATENCY, *blocks).difference("ours", "slow")
@@ -221,6 +231,17 @@ def test_units_are_matched_by_name_and_rounds_averaged_first():
     assert effect.how == "Mean over users and seeds; 95 % by Student's t over both, crossed."
 
 
+def test_a_seed_without_the_arm_is_left_out_and_those_after_it_are_not():
+    blocks = [block(NDCG, 1, a=[0.1, 0.3]), block(NDCG, 2, b=[0.1, 0.3]), block(NDCG, 3, a=[0.3, 0.7])]
+    assert of(NDCG, *blocks).level("a").per_seed == pytest.approx((0.2, 0.5))
+
+
+def test_units_that_only_some_seeds_name_are_taken_in_the_order_they_come():
+    named_, nameless = block(NDCG, units=USERS, a=[0.1, 0.2, 0.6]), block(NDCG, 2, a=[0.2, 0.4, 0.6])
+    for blocks in ((named_, nameless), (nameless, named_)):
+        assert of(NDCG, *blocks).level("a").interval.estimate == pytest.approx(0.35)
+
+
 def named(table):
     return [block(NDCG, seed, units=USERS, a=column) for seed, column in enumerate(table.T)]
 
@@ -229,6 +250,7 @@ def test_units_that_are_not_the_same_are_refused():
     one = block(NDCG, units=USERS, a=[0.1, 0.2, 0.3])
     for others, said in (
         (["ann", "bob", "dee"], "different users .cho is not in all"),
+        (["ann", "dee", "eve"], "different users .bob is not in all"),
         (["ann", "bob", "cho", "dee"], "different users .dee is not in all"),
     ):
         other = block(NDCG, 2, units=others, a=[0.1] * len(others))
