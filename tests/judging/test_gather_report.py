@@ -18,11 +18,12 @@ from records_factory import (
     failure,
     judged,
     provenance,
+    registry,
     report,
     timed,
 )
 
-from remeasure.judging import notes
+from remeasure.judging import gather, notes
 from remeasure.judging.judged import Report
 from remeasure.records.record import content_digest
 
@@ -210,3 +211,17 @@ def test_seeds_beyond_the_profiles_are_said_by_the_way_they_came_in():
     assert judgement.beyond == "--seed"
     assert [report(records, [claim()]).claims[0].beyond for records in (FAST, FAST[:2])] == ["", ""]
     assert any("Seeds beyond the profile's, by precision: made/speed." in note for note in report(more).notes)
+
+
+def test_what_vanished_is_asked_of_the_systems_that_were_asked_for():
+    released = {"claims": [{"system": "other", "id": "gone", "verdict": "reproduced"}], "figures": []}
+    assert report(FAST, [claim()], release=released).vanished == ["claim other/gone"]
+    assert report(FAST, [claim()], release=released, selection={"systems": [SYSTEM]}).vanished == []
+
+
+def test_todays_code_is_asked_for_with_the_card_of_the_data(monkeypatch):
+    monkeypatch.setattr(gather, "code_fingerprint", lambda system, card: f"{system.name} on {card}")
+    declared = registry([claim()])
+    assert gather._fingerprint(declared, SYSTEM, "speed") == ""
+    declared.datasets["things"] = "a card"
+    assert gather._fingerprint(declared, SYSTEM, "speed") == "made on a card"

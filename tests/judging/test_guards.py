@@ -210,6 +210,22 @@ def test_a_control_is_too_wide_on_either_side(estimate, ok):
     assert control(Interval(estimate, 0.9, 1.1, 5, parts=NARROW, logs=True), "cpu").ok is ok
 
 
+@pytest.mark.parametrize(
+    ("clock", "bias", "width"),
+    [("cpu", 0.02, 0.05), ("wall", 0.05, 0.12)],
+)
+def test_how_far_off_a_control_may_be_is_decided_by_its_clock(clock, bias, width):
+    def ok(estimate, lo, hi):
+        return control(Interval(estimate, lo, hi, 5, parts=NARROW, logs=True), clock).ok
+
+    for side in (1, -1):
+        off = 1 + side * bias
+        assert ok(off, *sorted((off, off + side * 0.01)))
+        assert not ok(off, *sorted((off + side * 1e-4, off + side * 0.01)))
+        assert ok(1 + side * (width - 0.001), 0.5, 2.0)
+        assert not ok(1 + side * (width + 0.001), 0.5, 2.0)
+
+
 @pytest.mark.parametrize("variance", [1e-6, 2e-4, 0.002, 0.01, 0.03])
 @pytest.mark.parametrize("n", [2, 5])
 def test_needed_processes_are_the_fewest_that_would_do_and_never_fewer_than_there_are(variance, n):

@@ -25,6 +25,8 @@ def test_holm_rejects_step_by_step_and_stops_at_the_first_that_stands():
 def test_holm_rejects_at_its_limit():
     assert holm([0.025, 0.05]) == [True, True]
     assert holm([0.026, 0.05]) == [False, False]
+    assert holm([ALPHA / 2, ALPHA]) == [True, True]
+    assert holm([1.0, None], alpha=1.0) == [False, False]
 
 
 def judgement(word, p=None):

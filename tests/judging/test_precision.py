@@ -1,15 +1,32 @@
 """Whether a case's intervals are as narrow as it wants them, and where it is said that they are not."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from judging.judged_records import FAST, RANKED
-from records_factory import CPU, NDCG, SEEDS, SYSTEM, better, case, claim, failure, registry, report, timed
+from records_factory import (
+    CPU,
+    NDCG,
+    SEEDS,
+    STEPS,
+    SYSTEM,
+    WALL,
+    better,
+    case,
+    claim,
+    failure,
+    record,
+    registry,
+    report,
+    timed,
+)
 
 from remeasure.contracts import At
 from remeasure.judging.intervals import Interval, Part, of_parts
 from remeasure.judging.precision import half_width, narrow_enough, too_wide
+from remeasure.records.record import TWIN_SUFFIX
 
 
 def wanting(width, metric=CPU, name="speed"):
@@ -42,7 +59,8 @@ def test_of_several_pairs_the_widest_counts():
     order = claim("o", "ordering", order=["ours", "tuned", "slow"], treatment="", baseline="")
     pairs = [claim(f"{a}{b}", treatment=a, baseline=b) for a, b in PAIRS]
     widths = [math.sqrt(one.hi / one.lo) - 1 for one in report(FAST, pairs).claims]
-    assert wide(np.mean([max(widths), min(widths)]), claims=[order])
+    (said,) = wide(np.mean([max(widths), min(widths)]), claims=[order])
+    assert said.startswith(f"o is known to ± {max(widths):.2g},")
     assert not wide(max(widths) * 1.01, claims=[order])
 
 
@@ -51,6 +69,34 @@ def test_a_claim_of_another_case_or_another_metric_is_not_asked():
     assert wide(1e-9, RANKED, [claim(case="ranking")], NDCG, "ranking")[0].startswith("faster is known")
     two = case(metrics=(CPU, NDCG), profiles={"smoke": At(seeds=SEEDS, precision={CPU.name: 1e-9})})
     assert list(too_wide(two, [claim(metric=NDCG.name)], FAST, "smoke")) == []
+
+
+def test_what_is_passed_over_hides_nothing_that_comes_after_it():
+    assert wide(1e-9, claims=[better(), claim("b")])[0].startswith("b is known")
+    unequal = {"slow": [1.0, 2.0], "slow" + TWIN_SUFFIX: [1.0]}
+    unpaired = [record({CPU.name: unequal, WALL.name: walls(seed)}, seed, twin_of="slow") for seed in SEEDS]
+    precision = {CPU.name: 1.0, WALL.name: 1e-9}
+    two = case(metrics=(CPU, WALL), profiles={"smoke": At(seeds=SEEDS, precision=precision)})
+    (said,) = too_wide(two, [claim("w", metric=WALL.name)], unpaired, "smoke")
+    assert said.startswith("w is known")
+
+
+def walls(seed):
+    return {arm: [level * (1 + seed / 100)] * 6 for arm, level in (("slow", 2.0), ("ours", 1.0 + seed / 50))}
+
+
+def test_of_a_deterministic_case_nothing_is_too_wide():
+    declared = case("queue", (STEPS,), tags=("deterministic",))
+    exact = wanting_all(declared)
+    records = [record({STEPS.name: {"ours": [1.0 + seed], "slow": [9.0]}}, seed, "queue") for seed in SEEDS]
+    asked = claim(kind="difference", case="queue", metric=STEPS.name)
+    assert list(too_wide(exact, [asked], records, "smoke")) == []
+    random = replace(exact, tags=())
+    assert list(too_wide(random, [asked], records, "smoke"))
+
+
+def wanting_all(declared):
+    return replace(declared, profiles={"smoke": At(seeds=SEEDS, precision={STEPS.name: 1e-9})})
 
 
 def test_a_claim_that_cannot_be_compared_says_so_itself():

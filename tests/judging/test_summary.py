@@ -14,6 +14,7 @@ from records_factory import (
     SEEDS,
     STEPS,
     SYSTEM,
+    WALL,
     case,
     data,
     failure,
@@ -259,3 +260,19 @@ def test_the_numbers_of_an_arm_are_those_of_its_effect():
     (row,) = case_summaries(case(), two)
     assert row.commit == f"{'c' * 40}, {'a' * 40}"
     assert row.environment == f"{'e' * 64}, {'9' * 64}"
+
+
+def test_a_metric_that_cannot_be_shown_hides_none_that_comes_after_it():
+    twin = "slow" + TWIN_SUFFIX
+    walls = {"slow": [1.0, 1.1], twin: [1.0, 1.1]}
+    nothing = [record({CPU.name: {"ours": [math.nan]}, STEPS.name: {"ours": [3.0]}}, seed) for seed in SEEDS]
+    assert [row.metric for row in case_summaries(case(metrics=(CPU, STEPS)), nothing)] == [STEPS.name]
+    unpaired = {CPU.name: {"slow": [1.0, 2.0], twin: [1.0]}, WALL.name: walls}
+    records = [record(unpaired, seed, twin_of="slow") for seed in SEEDS]
+    assert [row.clock for row in noise_rows(records)] == ["wall"]
+
+
+def test_of_several_guards_that_refuse_a_figure_the_first_is_named():
+    records = [timed(seed, contract="x", ours=0.0001) for seed in SEEDS]
+    (row,) = named(report(records, figures=[figure("time")]))
+    assert row.invalid == "contract: seeds 1, 2, 3, 4, 5: x"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,7 +18,7 @@ JUDGED = frozenset(
 
 def holm(ps: Sequence[float | None], alpha: float = ALPHA) -> list[bool]:
     """Which of several tests are still rejected after Holm's correction; one without p never is."""
-    order = sorted(range(len(ps)), key=lambda at: 1.0 if ps[at] is None else ps[at])  # type: ignore[arg-type, return-value]
+    order = sorted(range(len(ps)), key=lambda at: math.inf if ps[at] is None else ps[at])  # type: ignore[arg-type, return-value]
     rejected = [False] * len(ps)
     for rank, at in enumerate(order):
         p = ps[at]

@@ -19,8 +19,9 @@ def narrow_enough(found: Registry) -> Callable[[Sequence[Record]], bool]:
     """For `running.precision`: whether no pair that a claim of the case compares has too wide an interval."""
 
     def enough(records: Sequence[Record]) -> bool:
-        case = found.case(f"{records[0].system}/{records[0].case}")
-        return not any(too_wide(case, found.system(case.system).claims.claim, records, records[0].profile))
+        one, *_ = records
+        case = found.case(f"{one.system}/{one.case}")
+        return not any(too_wide(case, found.system(case.system).claims.claim, records, one.profile))
 
     return enough
 
