@@ -276,3 +276,14 @@ def test_of_several_guards_that_refuse_a_figure_the_first_is_named():
     records = [timed(seed, contract="x", ours=0.0001) for seed in SEEDS]
     (row,) = named(report(records, figures=[figure("time")]))
     assert row.invalid == "contract: seeds 1, 2, 3, 4, 5: x"
+
+
+def test_one_block_that_is_not_whole_is_enough_to_leave_a_number_out():
+    half = [
+        record({CPU.name: {"ours": [0.1], "slow": [0.1]}}, 1),
+        record({CPU.name: {"ours": [math.nan], "slow": [0.1]}}, 2),
+    ]
+    (row,) = case_summaries(case(), half)
+    assert [arm.arm for arm in row.arms] == ["slow"]
+    mixed = [record({CPU.name: {"ours": [0.1]}}, 1), record({STEPS.name: {"ours": [1.0]}}, 2)]
+    assert named(report(mixed, figures=[figure("time", metric=CPU.name)])) == []

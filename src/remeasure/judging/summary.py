@@ -28,8 +28,7 @@ def case_summaries(case: Case, records: Sequence[Record]) -> list[CaseSummary]:
     newest = records[-1]
     rows: list[CaseSummary] = []
     for name, meta in newest.metrics.items():
-        measured = tuple(record for record in records if name in record.metrics)
-        samples = Samples(measured, name, DETERMINISTIC in case.tags)
+        samples = Samples(_with(name, records), name, DETERMINISTIC in case.tags)
         arms = [arm for arm in samples.arms if all(np.isfinite(block).all() for block in samples.of(arm))]
         if not arms:
             continue
@@ -78,6 +77,10 @@ def case_summaries(case: Case, records: Sequence[Record]) -> list[CaseSummary]:
     return rows
 
 
+def _with(metric: str, records: Sequence[Record]) -> tuple[Record, ...]:
+    return tuple(record for record in records if metric in record.metrics)
+
+
 def _scatter(records: Sequence[Record]) -> Scatter | None:
     """The newest that an arm returned; one that is not what it should be is not drawn."""
     for record in reversed(records):
@@ -99,18 +102,19 @@ def _level(samples: Samples, arm: str) -> Effect:
 
 def noise_rows(records: Sequence[Record]) -> list[Noise]:
     """The A/A control of every timed metric that has a twin which can be paired."""
+    newest = records[-1]
     rows = []
-    for name, meta in records[-1].metrics.items():
+    for name, meta in newest.metrics.items():
         try:
-            interval = Samples(tuple(records), name).noise()
+            interval = Samples(_with(name, records), name).noise()
         except ValueError:
             continue  # the claims that rest on it are invalid, and say so
         if interval:
             result = control(interval, meta.clock)
             rows.append(
                 Noise(
-                    system=records[-1].system,
-                    case=records[-1].case,
+                    system=newest.system,
+                    case=newest.case,
                     clock=meta.clock,
                     ratio=interval.estimate,
                     lo=interval.lo,
@@ -157,7 +161,7 @@ def figure_row(
     subject = Subject(
         blocks.ok, metric, arms, "value", blocks.failures, environments, deterministic=deterministic
     )
-    failed = [guard for guard in run_guards(subject) if not guard.ok]
+    failed = next((guard for guard in run_guards(subject) if not guard.ok), None)
     plain = not figure.baseline and not figure.invert
     unit = figure.unit or (samples.meta.unit if plain else "")
     interval = interval.scaled(figure.scale)
@@ -178,7 +182,7 @@ def figure_row(
         evidence=weakest(record.evidence for record in blocks.ok),
         data=one(record.data.kind for record in blocks.ok if record.data),
         data_sha256=one(record.data.sha256 for record in blocks.ok if record.data),
-        invalid=f"{failed[0].name}: {failed[0].detail}" if failed else "",
+        invalid=f"{failed.name}: {failed.detail}" if failed else "",
         case=figure.case,
         arm=figure.arm,
     )
