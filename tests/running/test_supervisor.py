@@ -10,13 +10,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from running.toy_blocks import planned
 
 from remeasure.errors import UserError
-from remeasure.processes import MARK, name_of, process
+from remeasure.processes import MARK, marked, name_of, process
 from remeasure.records.store import Store
 from remeasure.running import supervisor
 from remeasure.running.executors import local
@@ -39,6 +40,13 @@ def supervised(*command: str, asker: str = HERE, held: tuple[int, ...] = ()) -> 
         pass_fds=held,
         start_new_session=True,
     )
+
+
+def at_work(**options: Any) -> subprocess.Popen[str]:
+    """A supervisor whose command has begun, and would go on for long."""
+    begun = supervised(*python("import time; print('begun', flush=True); time.sleep(600)"), **options)
+    assert begun.stdout and begun.stdout.readline() == "begun\n"
+    return begun
 
 
 def python(source: str) -> tuple[str, str, str]:
@@ -83,7 +91,7 @@ except OSError:
 
 def test_it_holds_what_it_is_given_until_all_has_ended() -> None:
     reading, writing = os.pipe()
-    begun = supervised("/bin/sleep", "600", held=(writing,))
+    begun = at_work(held=(writing,))
     os.close(writing)
     os.set_blocking(reading, False)
     with pytest.raises(BlockingIOError):
@@ -112,8 +120,11 @@ time.sleep(600)
 
 
 def test_what_carries_the_mark_is_ended_whoever_started_it() -> None:
-    begun = supervised("/bin/sleep", "600")
-    elsewhere = subprocess.Popen(["sleep", "600"], env={MARK: name_of(begun.pid)})
+    begun = at_work()
+    mark = name_of(begun.pid)
+    elsewhere = subprocess.Popen(["sleep", "600"], env={MARK: mark})
+    while elsewhere.pid not in {one.pid for one in marked(mark)}:
+        time.sleep(0.01)  # until it has its own environment
     begun.terminate()
     begun.wait()
     assert elsewhere.wait() == -signal.SIGKILL
