@@ -1,10 +1,12 @@
 """Every guard refuses the fault that is planted for it, and passes the honest twin of the same records."""
 
 import re
+from dataclasses import replace
 
 import msgspec
 import pytest
 from judging.guarded import broken, rankings, refused_by, runs
+from judging.judged_records import block
 from records_factory import (
     CPU,
     INVALID,
@@ -190,6 +192,22 @@ def test_the_shortest_of_all_samples_must_take_a_millisecond(shortest, ok, said)
     for places in ((shortest, 9.0), (9.0, shortest)):
         found = length(*places)
         assert (found.ok, found.detail) == (ok, f"the shortest sample {said}")
+
+
+@pytest.mark.parametrize(
+    ("unit", "shortest", "ok", "said"),
+    [
+        ("ms", 1.0, True, "the shortest sample takes 1 ms"),
+        ("ms", 0.9, False, "the shortest sample takes 0.9 ms, 1 ms needed"),
+        ("µs", 999.0, False, "the shortest sample takes 1 ms, 1 ms needed"),
+        ("h", 1.0, True, "the shortest sample takes 3.6e+06 ms"),
+        ("ms a token", 0.001, True, "1 processes"),  # the timer saw many at once
+    ],
+)
+def test_a_sample_is_as_long_as_its_unit_says(unit, shortest, ok, said):
+    subject = Subject((block(replace(CPU, unit=unit), a=[shortest]),), CPU.name, ("a",))
+    (found,) = (guard for guard in run_guards(subject) if guard.name == "long enough")
+    assert (found.ok, found.detail) == (ok, said)
 
 
 def test_one_process_that_the_budget_ended_is_enough_to_say_so():

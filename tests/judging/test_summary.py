@@ -287,3 +287,9 @@ def test_one_block_that_is_not_whole_is_enough_to_leave_a_number_out():
     assert [arm.arm for arm in row.arms] == ["slow"]
     mixed = [record({CPU.name: {"ours": [0.1]}}, 1), record({STEPS.name: {"ours": [1.0]}}, 2)]
     assert named(report(mixed, figures=[figure("time", metric=CPU.name)])) == []
+
+
+def test_a_figure_of_an_uncommitted_tree_is_shown_until_it_is_released():
+    records = [timed(seed, from_=provenance(dirty="x")) for seed in SEEDS]
+    (row,) = named(report(records, figures=[figure("time")]))
+    assert row.invalid == ""
