@@ -84,15 +84,19 @@ def test_a_supervisor_that_is_killed(runs: Runs, tmp_path: Path, held: bool) -> 
 
 @GIL
 def test_a_run_and_its_supervisor_that_are_killed(runs: Runs, tmp_path: Path, held: bool) -> None:
-    family = begun(runs, tmp_path, "child=session", *busy(held))
-    family.supervisor.suspend()
-    family.run.kill()
-    family.supervisor.kill()
-    assert all_gone([family.supervisor, family.worker])
-    assert not ended(family.child)  # nobody is left to end it, until the next run starts
-    (sentence,) = [line for line in runs.whole().splitlines() if "Ended" in line]
-    assert f"left running: sleep (process {family.child.pid})." in sentence
-    assert ended(family.child)
+    for _ in range(5):
+        family = begun(runs, tmp_path, "child=session", *busy(held))
+        family.supervisor.suspend()
+        family.run.kill()
+        family.supervisor.kill()
+        assert all_gone([family.supervisor, family.worker])
+        alone = not ended(family.child)  # nobody is left to end it, until a run starts, whoever's it is
+        said = runs.whole(seeds=(9,))
+        assert ended(family.child)
+        if alone and "Ended" in said:
+            break
+        (tmp_path / "told").unlink()
+    assert f"Ended what a killed run had left running: sleep (process {family.child.pid})." in said
 
 
 def test_what_holds_the_timing_lock_next_has_the_machine_for_itself(runs: Runs, tmp_path: Path) -> None:
@@ -107,18 +111,20 @@ def test_what_holds_the_timing_lock_next_has_the_machine_for_itself(runs: Runs, 
 
 
 def test_a_run_that_waits_ends_what_the_one_before_left(runs: Runs, tmp_path: Path) -> None:
-    family = begun(runs, tmp_path, "child=session", "seconds=60")
-    waiting = runs.start(system="kinsys", seeds=(2,))
-    assert waiting.stdout
-    assert [waiting.stdout.readline()[:7] for _ in range(2)] == ["planned", "Another"]
-    family.supervisor.suspend()
-    family.run.kill()
-    family.supervisor.kill()
-    assert (
-        f"Ended what a killed run had left running: sleep (process {family.child.pid})."
-        in (waiting.communicate()[0])
-    )
-    assert ended(family.child)
+    for seed in range(2, 7):
+        family = begun(runs, tmp_path, "child=session", "seconds=60")
+        waiting = runs.start(system="kinsys", seeds=(seed,))
+        assert waiting.stdout
+        assert [waiting.stdout.readline()[:7] for _ in range(2)] == ["planned", "Another"]
+        family.supervisor.suspend()
+        family.run.kill()
+        family.supervisor.kill()
+        said = waiting.communicate()[0]
+        assert ended(family.child)
+        if "Ended" in said:  # and no run of somebody else's was quicker
+            break
+        (tmp_path / "told").unlink()
+    assert f"Ended what a killed run had left running: sleep (process {family.child.pid})." in said
 
 
 def test_what_a_child_in_its_own_session_takes_is_counted(runs: Runs, tmp_path: Path) -> None:
