@@ -302,3 +302,33 @@ def test_words_of_a_whole_run_stand_as_they_are():
         3.0,
         kinds.resolution(samples),
     )
+
+
+def beside_a_control(*off, **levels):
+    """Times of processes whose twins are off by these factors."""
+    blocks = []
+    for seed, factor in enumerate(off, 1):
+        wobble = 1 + (seed % 3) / 1000
+        columns = {arm: [level * (wobble if arm == "ours" else 1.0)] * 6 for arm, level in levels.items()}
+        columns["slow" + TWIN_SUFFIX] = [levels["slow"] * factor] * 6
+        blocks.append(block(CPU, seed, order=6, twin_of="slow", **columns))
+    return of(CPU, *blocks)
+
+
+@pytest.mark.parametrize("off", [(1.0, 1.0, 1.1, 1.1, 1.05), (1.0, 1.0, 0.9, 0.9, 0.95)])
+def test_the_noise_is_the_end_of_the_control_that_is_further_from_one(off):
+    samples = beside_a_control(*off, slow=1.0, ours=0.5)
+    noise = samples.noise()
+    near, far = sorted((abs(noise.lo - 1), abs(noise.hi - 1)))
+    assert near < 0.02 < far
+    assert kinds.resolution(samples) == pytest.approx(far)
+
+
+def test_bounds_and_orders_are_told_from_the_noise_too():
+    quiet, loud = (1.0, 1.001, 1.0, 1.001, 1.0), (1.06, 1.061, 1.06, 1.061, 1.06)
+    order = claim("o", "ordering", order=["ours", "slow"], treatment="", baseline="")
+    for declared in (bound(0.0), order):
+        assert word(declared, beside_a_control(*quiet, slow=1.05, ours=1.0)) == "reproduced"
+        assert word(declared, beside_a_control(*loud, slow=1.05, ours=1.0)) == "inconclusive"
+    assert word(bound(0.04), beside_a_control(*quiet, slow=1.05, ours=1.0)) == "reproduced"
+    assert word(bound(0.04), beside_a_control(*loud, slow=1.05, ours=1.0)) == "below resolution"
