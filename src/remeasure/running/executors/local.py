@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from io import BufferedWriter
+from io import DEFAULT_BUFFER_SIZE, BufferedWriter
 from pathlib import Path
 
 import msgspec
@@ -218,7 +218,7 @@ class _Worker:
     def _messages(self) -> list[Answer]:
         """The answers that have arrived whole; one that was cut off by a kill never is."""
         with suppress(BlockingIOError):
-            while chunk := os.read(self._answers, 1 << 20):
+            while chunk := os.read(self._answers, DEFAULT_BUFFER_SIZE):
                 self._received += chunk
         *lines, rest = self._received.split(b"\n")
         self._received = rest
