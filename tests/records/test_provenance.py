@@ -297,7 +297,7 @@ def test_git_that_refuses_is_told_from_no_checkout_with_its_remedy(
     refusing.parent.mkdir()
     refusing.write_text(
         "#!/bin/sh\n"
-        '[ "$1" = rev-parse ] && exit 0\n'
+        f'[ "$1" = rev-parse ] && exec {shutil.which("git")} "$@"\n'  # what it lists is kept for the whole process
         '[ "$LC_ALL $GIT_OPTIONAL_LOCKS" = "C 0" ] || exit 128\n'  # in words that are known, and touching nothing
         "printf \"fatal: detected dubious ownership in repository at '\\\\377'\\\\n\" >&2\n"
         "echo 'git config --global --add safe.directory x' >&2\n"
