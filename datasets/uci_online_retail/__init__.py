@@ -1,0 +1,1 @@
+"""Online Retail: a year of invoices of a British wholesaler of gifts."""
