@@ -1,0 +1,1 @@
+"""Amazon Office Products as MiniOneRec prepared it, or any folder in its layout."""
