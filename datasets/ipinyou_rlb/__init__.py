@@ -1,0 +1,1 @@
+"""iPinYou: auctions with their winning prices, for exact checks of bidding code."""
