@@ -63,7 +63,7 @@ class Decoder(nn.Module):
 
     def enter(self, m: Tensor, position: int, previous: Tensor) -> Tensor:
         """m^(K) of a position > 0 [R, 1 or B, d] with its previous tokens int64 [R, B] → h^(K) [R, B, d]."""
-        s = self.tokens[position - 1](previous)
+        s: Tensor = self.tokens[position - 1](previous)
         if self.fuse is None:
             return m + s
         fused: Tensor = self.fuse(m, s)

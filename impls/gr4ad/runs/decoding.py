@@ -1,0 +1,96 @@
+"""One request through a decoder with drawn weights, and the parts of it that have a limit of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ..config import Inputs, Shape
+from ..decoder.context import Encoded
+from ..decoder.decoder import Decoder, build
+from ..decoder.steps import DecoderSteps
+from ..engine.beam import BeamSearch
+from ..engine.macs import counted
+from ..engine.topk import topk
+from ..questions import Decoding, TopK
+
+ACCOUNTS = CONVERSIONS = CONTENT = 32
+"""Of the context processor, which runs once a request and is not timed."""
+
+
+def decoded(asked: Decoding, seed: int) -> Callable[[], dict[str, object]]:
+    """What a round runs: beam search for one request, its X given. The multiplications are counted before."""
+    decoder = _decoder(asked, seed)
+    encoded = _encoded(asked, seed)
+    search = BeamSearch(asked.codes, asked.widths, value=bool(asked.bins))
+
+    def request() -> object:
+        return search.search(DecoderSteps(decoder, encoded, asked.kv))
+
+    with torch.inference_mode():
+        gmac = counted(decoder, request) / 1e9
+    run = _products(request) if asked.only == "products" else request
+
+    def once() -> dict[str, object]:
+        with torch.inference_mode():
+            run()
+        return {"MACs of a request": gmac}
+
+    return once
+
+
+def picked(asked: TopK, seed: int) -> Callable[[], None]:
+    """What a round runs: the best of one row of scores."""
+    scores = torch.randn(1, asked.beams * asked.codes, generator=torch.Generator().manual_seed(seed))
+
+    def once() -> None:
+        if asked.how == "torch":
+            torch.topk(scores, asked.keep)
+        else:
+            topk(scores, asked.keep)
+
+    return once
+
+
+def _decoder(asked: Decoding, seed: int) -> Decoder:
+    shape = Shape(
+        asked.codes, asked.bins, asked.d, asked.layers, asked.parallel, asked.heads, asked.fuse, "none"
+    )
+    generator = torch.Generator().manual_seed(seed)
+    return build(shape, Inputs(CONTENT, ACCOUNTS, CONVERSIONS), generator).eval()
+
+
+def _encoded(asked: Decoding, seed: int) -> Encoded:
+    """A context without gaps, as long as it may be."""
+    places = asked.history + 1
+    x = torch.randn(1, places, asked.d, generator=torch.Generator().manual_seed(seed + 1))
+    return Encoded(torch.nn.functional.rms_norm(x, (asked.d,)), torch.ones(1, places, dtype=torch.bool))
+
+
+class _Seen(TorchDispatchMode):
+    """Keeps the operands of every matrix product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.products: list[tuple[Any, tuple[Tensor, ...]]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (torch.ops.aten.linear.default, torch.ops.aten.matmul.default):
+            self.products.append((func, args))
+        return func(*args, **(kwargs or {}))
+
+
+def _products(request: Callable[[], object]) -> Callable[[], None]:
+    """The matrix products of a request on the very operands that they had, and nothing between them."""
+    with torch.no_grad(), _Seen() as seen:
+        request()
+
+    def run() -> None:
+        for product, operands in seen.products:
+            product(*operands)
+
+    return run
