@@ -8,7 +8,8 @@ from gr4ad.tiny_models import INPUTS, context, shape
 
 from remeasure.errors import UserError
 from remeasure.impls.gr4ad.decoder.decoder import Decoder, build
-from remeasure.impls.gr4ad.learning.train import Recipe, Trainer, train
+from remeasure.impls.gr4ad.learning.train import Recipe, Supervised, Trainer, train
+from remeasure.impls.gr4ad.learning.updates import AdamW, Updates
 from remeasure.impls.gr4ad.learning.value import ValueLoss
 from remeasure.impls.gr4ad.requests import Catalogue, Requests, Samples
 
@@ -46,7 +47,7 @@ def same(one: Decoder, other: Decoder) -> bool:
 )
 def test_what_always_follows_is_learned(changed):
     given = samples()
-    trainer = Trainer(fresh(**changed), given, Recipe(steps=150, batch=20, rate=5e-3), seed=1)
+    trainer = Trainer(fresh(**changed), given, Recipe(steps=150, batch=20, adamw=AdamW(rate=5e-3)), seed=1)
     losses = [trainer.step() for _ in range(150)]
     assert losses[-1] < 0.2 * losses[0]
     asked, tokens, _ = given.batch(torch.arange(12))
@@ -61,10 +62,10 @@ def test_the_same_seed_gives_the_same_weights_and_another_one_others():
 
 
 def test_every_sample_is_learned_from_once_an_epoch():
-    trainer = Trainer(fresh(), samples(), Recipe(steps=20, batch=8), seed=0)
+    updates = Updates(fresh(), AdamW(), seed=0)
     seen = []
-    for trainer.done in range(5):
-        seen += trainer._which().tolist()
+    for updates.done in range(5):
+        seen += updates.which(20, 8).tolist()
     assert sorted(seen[:20]) == sorted(seen[20:]) == list(range(20))
     assert seen[:20] != seen[20:]
 
@@ -73,9 +74,8 @@ def test_a_trunk_alone_learns_from_the_auxiliary_loss_and_not_without_it():
     def moved(weight: float) -> bool:
         model = fresh(auxiliary="direct")
         before = model.places[1].clone()
-        trainer = Trainer(
-            model, samples(), Recipe(steps=3, batch=8, decay=0.0, loss=ValueLoss(0.3, weight)), 0
-        )
+        supervised = Supervised(loss=ValueLoss(0.3, weight))
+        trainer = Trainer(model, samples(), Recipe(3, 8, AdamW(decay=0.0), supervised), 0)
         with torch.no_grad():
             model.fuse.mix.weight[:, :16] = 0  # what the trunk says reaches no token
         model.fuse.mix.weight.register_hook(lambda grad: grad * 0)
@@ -87,7 +87,7 @@ def test_a_trunk_alone_learns_from_the_auxiliary_loss_and_not_without_it():
 
 
 def test_without_a_value_token_its_head_stays_as_it_was():
-    recipe = Recipe(steps=3, batch=8, decay=0.0, value_token=False)
+    recipe = Recipe(3, 8, AdamW(decay=0.0), Supervised(value_token=False))
     model = train(fresh(), samples(), recipe, seed=0)
     assert torch.equal(model.heads[3].weight, fresh().heads[3].weight)
     assert not torch.equal(model.heads[2].weight, fresh().heads[2].weight)
@@ -97,7 +97,8 @@ def test_weights_change_what_is_learned_only_where_they_are_asked_for():
     plain, heavy = samples(), samples()
     heavy.weight[::2] = 9.0
     asked = [train(fresh(), given, SHORT, 0) for given in (plain, heavy)]
-    unasked = [train(fresh(), given, Recipe(steps=6, batch=8, weights=False), 0) for given in (plain, heavy)]
+    alike = Recipe(6, 8, supervised=Supervised(weights=False))
+    unasked = [train(fresh(), given, alike, 0) for given in (plain, heavy)]
     assert not same(*asked)
     assert same(*unasked)
 

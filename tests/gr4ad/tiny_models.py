@@ -21,7 +21,7 @@ def decoder(seed: int = 0, **changed: object) -> Decoder:
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if name.startswith(("places", "tokens")):
-                weight.mul_(30)
+                weight.mul_(3)
     return model.eval()
 
 

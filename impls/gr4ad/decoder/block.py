@@ -135,8 +135,9 @@ class Block(nn.Module):
         self.up, self.down = nn.Linear(d, 4 * d, bias=False), nn.Linear(4 * d, d, bias=False)
 
     def forward(self, h: Tensor, x: Keys) -> Tensor:
-        """All positions of each row: [R, T, d] → [R, T, d]."""
-        h = h + self.cross(self.norms[0](h), x)
+        """All positions of each row, n rows a request: h [R·n, T, d], x of R requests → [R·n, T, d]."""
+        together = self.norms[0](h).view(len(x.v), -1, h.shape[2])
+        h = h + self.cross(together, x).view_as(h)
         h = h + self.own(self.norms[1](h))
         return self._feed(h)
 

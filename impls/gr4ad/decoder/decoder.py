@@ -75,18 +75,22 @@ class Decoder(nn.Module):
         return logits
 
     def forward(self, context: Context, tokens: Tensor) -> Logits:
-        """Teacher forcing: `tokens` int64 [R, positions − 1 or more], of which position t sees the first t."""
+        """Teacher forcing: `tokens` int64 [R·n, positions − 1 or more], n rows a request, of which position t sees the
+        first t. What depends on no token is computed once a request; its logits are repeated."""
         x = keys(self.encode(context), self.shape.heads)
-        m = self.trunk(x, len(tokens))
-        return Logits(self._read(self._entered(m, tokens), x), self._auxiliary(m, x))
+        m = self.trunk(x, len(context))
+        many = len(tokens) // len(context)
+        auxiliary = tuple(part.repeat_interleave(many, 0) for part in self._auxiliary(m, x))
+        return Logits(self._read(self._entered(m, tokens), x), auxiliary)
 
     def decode(self, encoded: Encoded, tokens: Tensor) -> tuple[Tensor, ...]:
         """The same for an X that is already there, without what only training needs."""
         x = keys(encoded, self.shape.heads)
-        return self._read(self._entered(self.trunk(x, len(tokens)), tokens), x)
+        return self._read(self._entered(self.trunk(x, len(encoded.x)), tokens), x)
 
     def _entered(self, m: Tensor, tokens: Tensor) -> Tensor:
-        """m^(K) [R, T, d] with every position's previous token in it → h^(K)."""
+        """m^(K) [R, T, d] with every position's previous token in it → h^(K) [R·n, T, d]."""
+        m = m.repeat_interleave(len(tokens) // len(m), 0)
         later = [self.enter(m[:, t : t + 1], t, tokens[:, t - 1 : t]) for t in range(1, self.shape.positions)]
         return torch.cat((m[:, :1], *later), dim=1)
 
@@ -104,21 +108,17 @@ class Decoder(nn.Module):
 
 
 def build(shape: Shape, inputs: Inputs, generator: torch.Generator) -> Decoder:
-    """A decoder with weights drawn from `generator`: N(0, 0.02) embeddings, N(0, 1/fan-in) maps, and the last map of
-    each part of a layer divided by √(3L), so that depth does not change the scale."""
+    """A decoder with weights drawn from `generator`: maps N(0, 1 / fan-in), the last one of each part of a layer divided
+    by √(3L), so that depth does not change the scale; what a context embeds of about length 1, as its content vectors
+    are; positions, tokens and biases N(0, 0.3²), so that no norm meets a vector near 0, where its gradient explodes."""
     decoder = Decoder(shape, inputs)
     with torch.no_grad():
         for name, weight in decoder.named_parameters():
-            if weight.dim() < 2:
-                continue  # norms stay 1, biases 0
-            table = name == "places" or isinstance(
-                decoder.get_submodule(name.rpartition(".")[0]), nn.Embedding
-            )
-            scale = 0.02 if table else weight.shape[1] ** -0.5
-            if name.endswith((".o.weight", ".down.weight")):
-                scale /= (3 * shape.layers) ** 0.5
-            weight.normal_(0.0, scale, generator=generator)
-        for name, weight in decoder.named_parameters():
-            if name.endswith("bias"):
-                weight.zero_()
+            if name == "places" or name.startswith("tokens.") or name.endswith("bias"):
+                weight.normal_(0.0, 0.3, generator=generator)
+            elif weight.dim() == 2:  # norms stay 1
+                scale = weight.shape[1] ** -0.5
+                if name.endswith((".o.weight", ".down.weight")):
+                    scale /= (3 * shape.layers) ** 0.5
+                weight.normal_(0.0, scale, generator=generator)
     return decoder

@@ -22,11 +22,10 @@ def brute_force(decoder: Decoder, encoded: Encoded, sids: Tensor, chunk: int = 4
 
 
 def _scored(decoder: Decoder, encoded: Encoded, ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-probabilities of the ids [R, n] and of the bins after them [R, n, bins]; every id is a row of its own."""
+    """Log-probabilities of the ids [R, n] and of the bins after them [R, n, bins]."""
     requests, many, levels = len(encoded.x), *ids.shape
-    rows = Encoded(encoded.x.repeat_interleave(many, 0), encoded.there.repeat_interleave(many, 0))
     tokens = ids.repeat(requests, 1)
-    logits = decoder.decode(rows, tokens)
+    logits = decoder.decode(encoded, tokens)
     found = [logits[t].log_softmax(-1).gather(1, tokens[:, t : t + 1]) for t in range(levels)]
     return torch.cat(found, 1).sum(1).view(requests, many), logits[-1].log_softmax(-1).view(
         requests, many, -1
