@@ -37,7 +37,9 @@ class Decoding:
 class TopK:
     """The best of all beams' candidates, once."""
 
-    how: Literal["torch", "pruned"] = "pruned"
+    how: Literal["torch", "precut", "pruned"] = "pruned"
+    """torch: one choice among all; precut: each beam's best, then theirs (§5); pruned: groups whose best is too low are
+    left out."""
     beams: int = 512
     codes: int = 4096
     keep: int = 512

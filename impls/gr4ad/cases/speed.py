@@ -34,7 +34,7 @@ def profiles(tiny: dict[str, Any], rounds: int) -> dict[str, At]:
 
 ARMS = (
     Arm("AR, copied K/V, 512×3", "strawman", Decoding(kv="replicated")),
-    Arm("AR, 512×3", "optimized", Decoding()),
+    Arm("AR, 512×3", "ablation", Decoding()),
     Arm("AR, 128-256-512", "ablation", Decoding(widths=DYNAMIC)),
     Arm("LazyAR 6/9, 512×3", "ablation", Decoding(parallel=6)),
     Arm("LazyAR 6/9, 128-256-512", "reference", Decoding(parallel=6, widths=DYNAMIC)),
@@ -64,11 +64,12 @@ def decoding(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]:
     request=NO_DATA,
     simulated=True,
     arms=(
-        Arm("AR, 512×3", "optimized", Decoding(codes=LARGE)),
+        Arm("AR, 512×3", "ablation", Decoding(codes=LARGE)),
         Arm("LazyAR 6/9, 512×3", "reference", Decoding(codes=LARGE, parallel=6)),
     ),
     metrics=(CPU, MACS),
     profiles=profiles(TINY, 6),
+    tags=("partial",),
 )
 def decoding_large(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]:
     """The same with the paper's codebooks, where heads weigh more."""
@@ -83,6 +84,7 @@ def decoding_large(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, obj
     simulated=True,
     arms=(
         Arm("torch.topk", "strawman", TopK("torch")),
+        Arm("in each beam, then all", "ablation", TopK("precut")),
         Arm("pruned", "reference", TopK("pruned")),
     ),
     metrics=(PICK,),

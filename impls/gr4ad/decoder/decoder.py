@@ -108,9 +108,12 @@ class Decoder(nn.Module):
 
 
 def build(shape: Shape, inputs: Inputs, generator: torch.Generator) -> Decoder:
-    """A decoder with weights drawn from `generator`: maps N(0, 1 / fan-in), the last one of each part of a layer divided
-    by √(3L), so that depth does not change the scale; what a context embeds of about length 1, as its content vectors
-    are; positions, tokens and biases N(0, 0.3²), so that no norm meets a vector near 0, where its gradient explodes."""
+    """A decoder with weights drawn from `generator`.
+
+    Maps are N(0, 1 / fan-in), the last one of each part of a layer divided by √(3L), so that depth does not change the
+    scale. What a context embeds has about length 1, as its content vectors have. Positions, tokens and biases are
+    N(0, 0.3²), so that no norm meets a vector near 0, where its gradient explodes.
+    """
     decoder = Decoder(shape, inputs)
     with torch.no_grad():
         for name, weight in decoder.named_parameters():

@@ -45,13 +45,23 @@ def decoded(asked: Decoding, seed: int) -> Callable[[], dict[str, object]]:
 
 def picked(asked: TopK, seed: int) -> Callable[[], None]:
     """What a round runs: the best of one row of scores."""
-    scores = torch.randn(1, asked.beams * asked.codes, generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.randn(1, asked.beams, asked.codes, generator=generator)
+    keep = asked.keep
+
+    def cut() -> object:
+        values, _ = scores.topk(min(keep, asked.codes), dim=-1)
+        return values.flatten(1).topk(keep)
+
+    ways = {
+        "torch": lambda: torch.topk(scores.flatten(1), keep),
+        "precut": cut,
+        "pruned": lambda: topk(scores.flatten(1), keep),
+    }
+    way = ways[asked.how]
 
     def once() -> None:
-        if asked.how == "torch":
-            torch.topk(scores, asked.keep)
-        else:
-            topk(scores, asked.keep)
+        way()
 
     return once
 
