@@ -12,53 +12,13 @@ import torch
 from .decoder.decoder import Decoder
 from .decoder.steps import DecoderSteps
 from .engine.beam import Beams, BeamSearch
-from .engine.trie import PrefixTrie, pack
+from .engine.index import Index as Index
+from .engine.trie import pack
 from .learning.value import ValueBins
 from .requests import Requests
 
 Order = Literal["log p", "token", "known"]
 """By log p; + log E[eCPM] from the token; + log of the value that is known at serving (bid · pCVR, or a price)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Index:
-    """Which items stand behind each id, as sorted arrays: one snapshot, like the trie."""
-
-    trie: PrefixTrie
-    packed: np.ndarray
-    """int64 [N], ascending."""
-    item: np.ndarray
-    """int64 [N], by packed id, then by item."""
-
-    @classmethod
-    def of(cls, sids: np.ndarray, codes: tuple[int, ...], items: np.ndarray | None = None) -> Index:
-        """Of the items `items` int64 [n], else of all."""
-        items = np.arange(len(sids)) if items is None else np.sort(items)
-        packed = pack(sids[items], codes)
-        order = np.argsort(packed, kind="stable")
-        return cls(PrefixTrie.of(sids[items], codes), packed[order], items[order])
-
-    def items(self, packed: np.ndarray, score: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Ids [R, B] with scores [R, B], best first → items int64 [R, k] and scores; −1 and −inf where they end.
-
-        Items of one id follow each other.
-        """
-        requests, beams = packed.shape
-        first = np.searchsorted(self.packed, packed.ravel())
-        many = np.searchsorted(self.packed, packed.ravel(), side="right") - first
-        many[~np.isfinite(score.ravel())] = 0
-        counts = many.reshape(requests, beams)
-        begin = counts.cumsum(axis=1) - counts  # a request's place of the id's first item
-        beam = np.repeat(np.arange(len(many)), many)
-        within = np.arange(len(beam)) - np.repeat(many.cumsum() - many, many)
-        place = begin.ravel()[beam] + within
-        kept = place < k
-        found = np.full((requests, k), -1, dtype=np.int64)
-        scores = np.full((requests, k), -np.inf, dtype=np.float32)
-        at = beam[kept] // beams, place[kept]
-        found[at] = self.item[first[beam[kept]] + within[kept]]
-        scores[at] = score.ravel()[beam[kept]]
-        return found, scores
 
 
 @dataclass(frozen=True, eq=False)

@@ -51,6 +51,7 @@ ARMS = (
     ),
     metrics=(CPU, MACS),
     profiles=profiles(TINY, 6),
+    tags=("partial",),
 )
 def decoding(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]:
     """What does a request cost with and without LazyAR, dynamic widths and shared keys and values?"""
