@@ -30,6 +30,9 @@ class Shape:
     auxiliary: Auxiliary = "through"
     """What the auxiliary loss reads (§2.3): the token's head after the upper layers without fusion, or on m^(K)."""
 
+    dropout: float = 0.0
+    """Share of numbers that are set to 0 in training: of X, and of what each part of a layer adds."""
+
     def __post_init__(self) -> None:
         if self.d % self.heads:
             raise UserError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .config import Fuse
+from .config import Auxiliary, Fuse
 
 
 @dataclass(frozen=True)
@@ -43,3 +43,49 @@ class TopK:
     beams: int = 512
     codes: int = 4096
     keep: int = 512
+
+
+@dataclass(frozen=True)
+class Generating:
+    """GR4AD, or as much of it as an arm has, trained and served on a data set."""
+
+    scheme: Literal["rq", "mr", "mr+business", "mr+item", "mr+counter", "rqvae+counter", "random"] = "mr+item"
+    """The tokenizer, of `sid/schemes.py`."""
+    sizes: tuple[int, int, int] = (256, 64, 64)
+    """Codes of its levels."""
+    dims: int = 48
+    """Dimensions of the content vectors, where texts have to be read."""
+    history: int = 64
+    """S, items of the context."""
+    d: int = 64
+    layers: int = 3
+    """L."""
+    parallel: int = 0
+    """K; 0 is plain AR."""
+    heads: int = 4
+    fuse: Fuse = "gated"
+    auxiliary: Auxiliary = "through"
+    dropout: float = 0.0
+    bins: int = 0
+    """Bins of the eCPM token; 0: no such token (NTP)."""
+    weights: bool = False
+    """Whether samples are weighed by the user's value and by depth (§3)."""
+    steps: int = 900
+    batch: int = 256
+    rate: float = 4e-3
+    """AdamW's."""
+    decay: float = 0.01
+    """AdamW's weight decay."""
+    objective: Literal["none", "dpo", "s-dpo", "grpo", "rspo"] = "none"
+    """What is learned from preferences after that."""
+    beta: float = 0.5
+    """β of the objective; the weight of the KL term for GRPO."""
+    norm: float = 2.0
+    """Norm of the objective's gradient at its first step."""
+    mix: Literal["fixed", "unified"] = "fixed"
+    """unified: UVR (§4.4)."""
+    preference_steps: int = 150
+    widths: tuple[int, int, int] = (32, 64, 128)
+    """Beams kept after each level."""
+    order: Literal["log p", "token", "known"] = "log p"
+    """What orders the items of the beams, beside log p: E[eCPM] from the token, or the value known at serving."""

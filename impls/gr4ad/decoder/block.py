@@ -127,9 +127,10 @@ class SelfAttention(nn.Module):
 class Block(nn.Module):
     """Pre-norm and residual around the three parts."""
 
-    def __init__(self, d: int, heads: int) -> None:
+    def __init__(self, d: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.norms = nn.ModuleList(nn.RMSNorm(d) for _ in range(3))
+        self.drop = nn.Dropout(dropout)
         self.cross = CrossAttention(d, heads)
         self.own = SelfAttention(d, heads)
         self.up, self.down = nn.Linear(d, 4 * d, bias=False), nn.Linear(4 * d, d, bias=False)
@@ -137,8 +138,8 @@ class Block(nn.Module):
     def forward(self, h: Tensor, x: Keys) -> Tensor:
         """All positions of each row, n rows a request: h [R·n, T, d], x of R requests → [R·n, T, d]."""
         together = self.norms[0](h).view(len(x.v), -1, h.shape[2])
-        h = h + self.cross(together, x).view_as(h)
-        h = h + self.own(self.norms[1](h))
+        h = h + self.drop(self.cross(together, x).view_as(h))
+        h = h + self.drop(self.own(self.norms[1](h)))
         return self._feed(h)
 
     def step(self, h: Tensor, x: Keys, past: Past | None) -> tuple[Tensor, Past]:
@@ -148,5 +149,5 @@ class Block(nn.Module):
         return self._feed(h + mixed), past
 
     def _feed(self, h: Tensor) -> Tensor:
-        out: Tensor = h + self.down(F.gelu(self.up(self.norms[2](h)), approximate="tanh"))
+        out: Tensor = h + self.drop(self.down(F.gelu(self.up(self.norms[2](h)), approximate="tanh")))
         return out

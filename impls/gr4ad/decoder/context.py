@@ -58,7 +58,7 @@ class ContextProcessor(nn.Module):
         self.conversion = nn.Embedding(inputs.conversions, side)
         self.items = nn.Linear(inputs.content + d + 2 * side + 1, d)
         self.user = nn.Linear(inputs.user, d)
-        self.norm = nn.RMSNorm(d)
+        self.norm, self.drop = nn.RMSNorm(d), nn.Dropout(shape.dropout)
 
     def forward(self, context: Context) -> Encoded:
         """Context of R requests → X."""
@@ -71,6 +71,6 @@ class ContextProcessor(nn.Module):
             context.gap[..., None],
         )
         items = self.items(torch.cat(streams, dim=-1))
-        x = self.norm(torch.cat((self.user(context.user)[:, None], items), dim=1))
+        x = self.drop(self.norm(torch.cat((self.user(context.user)[:, None], items), dim=1)))
         there = torch.cat((torch.ones_like(context.there[:, :1]), context.there), dim=1)
         return Encoded(x, there)

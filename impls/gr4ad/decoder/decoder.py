@@ -34,7 +34,7 @@ class Decoder(nn.Module):
         self.context = ContextProcessor(shape, inputs)
         self.places = nn.Parameter(torch.zeros(positions, d))
         self.tokens = nn.ModuleList(nn.Embedding(size, d) for size in shape.vocabulary[: positions - 1])
-        self.blocks = nn.ModuleList(Block(d, shape.heads) for _ in range(shape.layers))
+        self.blocks = nn.ModuleList(Block(d, shape.heads, shape.dropout) for _ in range(shape.layers))
         self.fuse = Fusion(d, shape.fuse) if shape.parallel else None
         self.norm = nn.RMSNorm(d)
         self.heads = nn.ModuleList(nn.Linear(d, size, bias=False) for size in shape.vocabulary)
