@@ -89,3 +89,14 @@ class Generating:
     """Beams kept after each level."""
     order: Literal["log p", "token", "known"] = "log p"
     """What orders the items of the beams, beside log p: E[eCPM] from the token, or the value known at serving."""
+
+
+@dataclass(frozen=True)
+class Bidding:
+    """A bidding rule, replayed on logged auctions."""
+
+    rule: Literal["mcpc", "lin_bid", "rlb", "ss_mdp"] = "rlb"
+    episode: int = 1_000
+    """Auctions that share a budget."""
+    base: int = 10
+    """Bid of lin_bid for an auction of the mean click rate; the published one."""

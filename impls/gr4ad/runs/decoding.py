@@ -49,19 +49,16 @@ def picked(asked: TopK, seed: int) -> Callable[[], None]:
     scores = torch.randn(1, asked.beams, asked.codes, generator=generator)
     keep = asked.keep
 
-    def cut() -> object:
-        values, _ = scores.topk(min(keep, asked.codes), dim=-1)
-        return values.flatten(1).topk(keep)
-
-    ways = {
-        "torch": lambda: torch.topk(scores.flatten(1), keep),
-        "precut": cut,
-        "pruned": lambda: topk(scores.flatten(1), keep),
-    }
-    way = ways[asked.how]
+    def cut() -> None:
+        torch.topk(scores.topk(min(keep, asked.codes), dim=-1).values.flatten(1), keep)
 
     def once() -> None:
-        way()
+        if asked.how == "torch":
+            torch.topk(scores.flatten(1), keep)
+        elif asked.how == "precut":
+            cut()
+        else:
+            topk(scores.flatten(1), keep)
 
     return once
 
@@ -81,11 +78,11 @@ def _encoded(asked: Decoding, seed: int) -> Encoded:
     return Encoded(torch.nn.functional.rms_norm(x, (asked.d,)), torch.ones(1, places, dtype=torch.bool))
 
 
-class _Seen(TorchDispatchMode):
+class _Seen(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Keeps the operands of every matrix product."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.products: list[tuple[Any, tuple[Tensor, ...]]] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
