@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,11 +13,12 @@ from remeasure.errors import UserError
 
 from .baselines.scoring import events
 from .config import Shape
-from .decoder.decoder import build
+from .decoder.decoder import Decoder, build
 from .engine.beam import BeamSearch
+from .engine.trie import PrefixTrie
 from .learning.objectives import Objective, objective
 from .learning.prefer import Preference, PreferenceTrainer, Reward
-from .learning.train import Recipe, Supervised, train
+from .learning.train import Recipe, Supervised, Trainer
 from .learning.updates import AdamW
 from .learning.value import SampleWeights, ValueBins
 from .questions import Generating
@@ -50,6 +52,82 @@ class Generator:
         return _unseen(items, scores, rows, k)
 
 
+class Tokens(NamedTuple):
+    """What a tokenizer makes of N items."""
+
+    vectors: np.ndarray
+    """float32 [N, c], content."""
+    sids: np.ndarray
+    """int64 [N, T]."""
+    codes: tuple[int, ...]
+    """V_1 … V_T, codes of each level."""
+
+
+class Training:
+    """A generator being fitted, an update at a time: to what happened, then to preferences where an arm has any."""
+
+    def __init__(
+        self,
+        split: Split,
+        asked: Generating,
+        seed: int,
+        tokens: Tokens | None = None,
+        known: np.ndarray | None = None,
+        reward: Reward | None = None,
+    ) -> None:
+        """Nothing but the split's training part is read; `tokens` are made from it where they are not given."""
+        if asked.objective != "none" and reward is None:
+            raise UserError("preference learning needs a reward; give one, or choose the objective none.")
+        self.items, self.asked, self.seed, self.known, self.reward = split.items, asked, seed, known, reward
+        self.tokens = tokens or tokenized(split, asked, seed)
+        catalogue = Catalogue.of(split.items, self.tokens.vectors, self.tokens.sids)
+        rows = training_rows(split.train)
+        self.mean_spent = float(rows.spent().mean()) or 1.0
+        self.samples, self.bins = _samples(rows, catalogue, asked, self.mean_spent)
+        decoder = build(
+            shape_of(asked, self.tokens.codes), catalogue.inputs, torch.Generator().manual_seed(seed)
+        )
+        self.supervised = Supervised(value_token=bool(asked.bins), weights=asked.weights)
+        recipe = Recipe(asked.steps, asked.batch, AdamW(asked.rate, asked.decay), self.supervised)
+        self.first = Trainer(decoder, self.samples, recipe, seed)
+        self.second: PreferenceTrainer | None = None
+        """Preference learning, from the first of its updates on."""
+
+    @property
+    def steps(self) -> int:
+        """Updates in all."""
+        return self.asked.steps + (self.asked.preference_steps if self.asked.objective != "none" else 0)
+
+    @property
+    def done(self) -> int:
+        """Updates so far."""
+        return self.first.updates.done + (self.second.updates.done if self.second else 0)
+
+    def step(self) -> float:
+        """One more update; its loss."""
+        if self.first.updates.done < self.asked.steps:
+            return self.first.step()
+        self.second = self.second or self.preferring()
+        return self.second.step()
+
+    def preferring(self) -> PreferenceTrainer:
+        """Preference learning that begins with the decoder as it is."""
+        asked = self.asked
+        if self.reward is None:
+            raise ValueError("without a reward there are no preferences")
+        how = Preference(
+            _objective(asked), asked.norm, asked.mix, asked.preference_steps, supervised=self.supervised
+        )
+        trie = PrefixTrie.of(self.tokens.sids, self.tokens.codes)
+        return PreferenceTrainer(self.first.decoder, self.samples, trie, self.reward, how, self.seed)
+
+    def generator(self) -> Generator:
+        """The generator as far as it is fitted."""
+        return assembled(
+            self.items, self.tokens, self.asked, self.first.decoder, self.mean_spent, self.bins, self.known
+        )
+
+
 def fit(
     split: Split,
     asked: Generating,
@@ -62,48 +140,51 @@ def fit(
     known    float64 [N], the items' value as known at serving, for the order `known`
     reward   what scores the lists of preference learning
     """
-    vectors, sids, codes = tokenized(split, asked, seed)
-    catalogue = Catalogue.of(split.items, vectors, sids)
-    rows = training_rows(split.train)
-    mean_spent = float(rows.spent().mean()) or 1.0
-    samples, bins = _samples(rows, catalogue, asked, mean_spent)
-    shape = Shape(
-        codes, asked.bins, asked.d, asked.layers, asked.parallel, asked.heads, asked.fuse,
-        asked.auxiliary, asked.dropout,
-    )  # fmt: skip
-    decoder = build(shape, catalogue.inputs, torch.Generator().manual_seed(seed))
-    supervised = Supervised(value_token=bool(asked.bins), weights=asked.weights)
-    recipe = Recipe(asked.steps, asked.batch, AdamW(asked.rate, asked.decay), supervised)
-    train(decoder, samples, recipe, seed)
-    index = Index.of(sids, codes)
-    if asked.objective != "none":
-        if reward is None:
-            raise UserError("preference learning needs a reward; give one, or choose the objective none.")
-        how = Preference(
-            _objective(asked), asked.norm, asked.mix, asked.preference_steps, supervised=supervised
-        )
-        learning = PreferenceTrainer(decoder, samples, index.trie, reward, how, seed)
-        for _ in range(how.steps):
-            learning.step()
-    search = BeamSearch(codes, asked.widths, value=asked.order == "token")
+    training = Training(split, asked, seed, known=known, reward=reward)
+    while training.done < training.steps:
+        training.step()
+    return training.generator()
+
+
+def assembled(
+    items: Items,
+    tokens: Tokens,
+    asked: Generating,
+    decoder: Decoder,
+    mean_spent: float,
+    bins: ValueBins | None,
+    known: np.ndarray | None,
+) -> Generator:
+    """A trained decoder with what it needs to answer."""
+    catalogue = Catalogue.of(items, tokens.vectors, tokens.sids)
+    search = BeamSearch(tokens.codes, asked.widths, value=asked.order == "token")
+    index = Index.of(tokens.sids, tokens.codes)
     return Generator(Recommender(decoder, search, index, bins, known), catalogue, asked, mean_spent)
 
 
-def tokenized(split: Split, asked: Generating, seed: int) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
-    """Content vectors float32 [N, c], ids int64 [N, T] and the codes of each level; fitted to what training knows."""
+def shape_of(asked: Generating, codes: tuple[int, ...]) -> Shape:
+    """The decoder of an arm over levels of these sizes."""
+    return Shape(
+        codes, asked.bins, asked.d, asked.layers, asked.parallel, asked.heads, asked.fuse,
+        asked.auxiliary, asked.dropout,
+    )  # fmt: skip
+
+
+def tokenized(split: Split, asked: Generating, seed: int) -> Tokens:
+    """Content vectors and ids, fitted to what training knows."""
     rng = np.random.default_rng([seed, 5])
-    items, trained = split.items, split.known
-    vectors = items.vectors
-    if vectors is None:
-        vectors = _read(items, trained, asked, rng)
-    business = business_of(items)
+    trained, business = split.known, business_of(split.items)
+    vectors = content(split, Content(dims=asked.dims), rng)
     fitted = tokenizer(asked.scheme, asked.sizes).fit(vectors[trained], business.select(trained), rng)
-    return vectors, fitted.encode(vectors, business), fitted.sizes
+    return Tokens(vectors, fitted.encode(vectors, business), fitted.sizes)
 
 
-def _read(items: Items, trained: np.ndarray, asked: Generating, rng: np.random.Generator) -> np.ndarray:
-    encoder = fit_encoder(Content(dims=asked.dims), items.text[trained], rng)
-    return encoder.encode(items.text)
+def content(split: Split, how: Content, rng: np.random.Generator) -> np.ndarray:
+    """Content vectors float32 [N, c]: those that the data bring, else of texts, by what training items say."""
+    if split.items.vectors is not None:
+        return split.items.vectors
+    encoder = fit_encoder(how, split.items.text[split.known].tolist(), rng)
+    return encoder.encode(split.items.text.tolist())
 
 
 def _samples(
@@ -121,8 +202,15 @@ def _samples(
         torch.from_numpy(rows.item),
         torch.from_numpy(token),
         torch.from_numpy(weight.astype(np.float32)),
+        _upto(rows.time[row], asked.half_life) if asked.half_life else None,
     )
     return samples, bins
+
+
+def _upto(time: np.ndarray, half_life: float) -> torch.Tensor:
+    """Chances that halve every so many days before the last sample, added up; times in seconds."""
+    chances = np.exp2((time - time.max()) / (86_400.0 * half_life))
+    return torch.from_numpy(np.cumsum(chances) / chances.sum())
 
 
 def _depth(log: Log, rows: Rows) -> np.ndarray:

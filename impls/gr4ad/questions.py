@@ -70,6 +70,8 @@ class Generating:
     """Bins of the eCPM token; 0: no such token (NTP)."""
     weights: bool = False
     """Whether samples are weighed by the user's value and by depth (§3)."""
+    half_life: float | None = None
+    """Days after which a training sample is drawn half as often, back from the last one; None: all alike."""
     steps: int = 900
     batch: int = 256
     rate: float = 4e-3
@@ -100,3 +102,17 @@ class Bidding:
     """Auctions that share a budget."""
     base: int = 10
     """Bid of lin_bid for an auction of the mean click rate; the published one."""
+
+
+@dataclass(frozen=True)
+class Tokenizing:
+    """A tokenizer on a whole catalogue."""
+
+    scheme: Literal["rq", "mr", "mr+business", "mr+item", "mr+counter", "rqvae+counter", "random"] = "mr+item"
+    """Of `sid/schemes.py`, all at one code space but for the counters."""
+    sizes: tuple[int, int, int] = (1024, 256, 64)
+    """Codes of the levels; equal levels have their geometric mean."""
+    dims: int = 384
+    """Dimensions of the vectors, made of the texts before anything is measured."""
+    slack: float = 1.25
+    """Largest cluster of a balanced level, as a multiple of the mean over distinct vectors."""

@@ -98,6 +98,8 @@ class Samples:
     """int64 [P], the token of the pair's value."""
     weight: torch.Tensor
     """float32 [P]."""
+    upto: torch.Tensor | None = None
+    """float64 [P], ascending to 1: chances to be drawn, added up; None: each once an epoch."""
 
     def __len__(self) -> int:
         return len(self.row)

@@ -63,11 +63,12 @@ class PreferenceTrainer:
         self.search = BeamSearch(decoder.shape.codes, how.widths, value=False)
         self.weight: float | None = None
         """Of the objective, known after the first update."""
-        self._values = RunningMean()
+        self.values = RunningMean()
+        """Of the rewards that unified learning met."""
 
     def step(self) -> float:
         """One update on lists and on samples; its loss."""
-        which = self.updates.which(len(self.samples), self.how.lists)
+        which = self.updates.which(len(self.samples), self.how.lists, self.samples.upto)
         context, tokens, heavy = self.samples.batch(which)
         ids, log_ref = self._lists(context, tokens)
         rewards = self.reward(self.samples.row[which], ids)
@@ -85,15 +86,15 @@ class PreferenceTrainer:
         return self.weight * compared
 
     def _imitated(self) -> Tensor:
-        which = self.updates.which(len(self.samples), self.how.batch)
+        which = self.updates.which(len(self.samples), self.how.batch, self.samples.upto)
         return self.how.supervised.losses(self.decoder, *self.samples.batch(which))
 
     def _unified(self, lists: Lists, context: Context, tokens: Tensor, heavy: Tensor) -> Tensor:
         """E[w_VSL L_VSL + w_RL L_RSPO]: what happened is imitated as far as its ranks disagree."""
         if not isinstance(self.how.objective, RSPO):
             raise ValueError("unified learning weighs the terms of rspo's items; choose rspo")
-        self._values = self._values.add(lists.rewards)
-        w_vsl, w_rl = weights(mismatch(lists), lists.rewards / self._values.mean)
+        self.values = self.values.add(lists.rewards)
+        w_vsl, w_rl = weights(mismatch(lists), lists.rewards / self.values.mean)
         compared = self._forced((w_rl * self.how.objective.terms(lists)).sum(dim=1).mean())
         imitated = self.how.supervised.losses(self.decoder, context, tokens, heavy)
         return (w_vsl[:, 0] * imitated).mean() + compared

@@ -55,8 +55,12 @@ class Updates:
         """Of this update's draws, another one for every purpose."""
         return torch.Generator().manual_seed(mixed(self.seed + 7 * purpose, self.done))
 
-    def which(self, size: int, batch: int) -> Tensor:
-        """The samples of this update, int64 [batch], of `size`: every epoch is a new order of all."""
+    def which(self, size: int, batch: int, upto: Tensor | None = None) -> Tensor:
+        """The samples of this update, int64 [batch], of `size`: every epoch is a new order of all. Or drawn by chances,
+        float64 [size], added up to 1."""
+        if upto is not None:
+            drawn = torch.rand(batch, dtype=torch.float64, generator=self.generator(purpose=2))
+            return torch.searchsorted(upto, drawn, right=True).clamp(max=size - 1)
         places = torch.arange(self.done * batch, (self.done + 1) * batch)
         epochs = range(int(places[0]) // size, int(places[-1]) // size + 1)
         orders = torch.cat([_order(size, self.seed, epoch) for epoch in epochs])
