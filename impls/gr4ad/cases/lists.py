@@ -9,6 +9,8 @@ from remeasure.contracts import Arm, At, Role, case
 from remeasure.datasets.amazon18_office.request import Request as Office
 from remeasure.datasets.uci_online_retail.request import Request as Retail
 
+from ..baselines.cascade.config import Cascade
+from ..baselines.tiger.config import Tiger
 from ..measures import HR_10, HR_50, NDCG_10, VR_50, VR_50_RAW
 from ..questions import Generating
 from ..tuned import chosen, tuning
@@ -26,6 +28,12 @@ TINY: dict[str, Any] = {
     "preference_steps": 2,
     "epochs": 1,
     "dim": 8,
+    "codes": 16,
+    "encoder": 1,
+    "decoder": 1,
+    "towers.epochs": 1,
+    "trees.rounds": 5,
+    "din.epochs": 1,
     "users": 80,
     "products": 60,
     "customers": 80,
@@ -47,6 +55,8 @@ def tuned(dataset: str, arm: str, name: str, role: Role = "optimized") -> Arm:
         tuned("amazon18_office", "popularity", "all", "strawman"),
         tuned("amazon18_office", "neighbours", "all"),
         tuned("amazon18_office", "sasrec", "all"),
+        Arm("TIGER, not tuned", "ablation", Tiger(epochs=16)),
+        Arm("cascade, not tuned", "ablation", Cascade(size=10)),
         Arm("generative, AR", "reference", OFFICE_NTP),
     ),
     metrics=(HR_10, NDCG_10, HR_10_COLD, NDCG_10_COLD, FIT, SERVE),
@@ -73,6 +83,7 @@ def office(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]:
         tuned("uci_online_retail", "recent popularity", "new"),
         tuned("uci_online_retail", "personal frequency", "all"),
         tuned("uci_online_retail", "neighbours", "new"),
+        Arm("cascade, not tuned", "ablation", Cascade(size=64, half_life=14)),
         Arm("generative, AR", "reference", RETAIL_NTP),
     ),
     metrics=(VR_50, HR_10, NDCG_10, HR_50, VR_50_RAW, VR_50_EVERY, HR_10_EVERY, FIT, SERVE),

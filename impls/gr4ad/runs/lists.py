@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 import numpy as np
 
-from remeasure.datasets.common.interactions import Interactions, Rows, Split
+from remeasure.datasets.common.interactions import Interactions, Split
 
-from ..baselines.config import Baseline
+from ..arms import Recommending, fitted
 from ..cases.metrics import FIT, HR_10_COLD, HR_10_EVERY, NDCG_10_COLD, SERVE, VR_50_EVERY
-from ..generator import fit as fit_generator
 from ..measures import HR_10, HR_50, NDCG_10, VR_50, VR_50_RAW, Judged, judge, kept
-from ..questions import Generating
 
 LENGTH = 50
 
 
-class Model(Protocol):
-    """What every arm is once it is fitted."""
-
-    def top(self, rows: Rows, k: int, exclude_seen: bool = False) -> tuple[np.ndarray, np.ndarray]: ...
-
-
-def office(asked: Baseline | Generating, data: Interactions, seed: int) -> Callable[[], dict[str, object]]:
+def office(asked: Recommending, data: Interactions, seed: int) -> Callable[[], dict[str, object]]:
     """All rows, nothing masked, and beside it the rows whose target never occurs in training. A list's item counts as
     a hit where it has the published id of the target: 15 ids are shared by two items."""
 
@@ -42,7 +33,7 @@ def office(asked: Baseline | Generating, data: Interactions, seed: int) -> Calla
     return run
 
 
-def retail(asked: Baseline | Generating, data: Interactions, seed: int) -> Callable[[], dict[str, object]]:
+def retail(asked: Recommending, data: Interactions, seed: int) -> Callable[[], dict[str, object]]:
     """Items new to the customer, from lists without what he had; and beside it all items of the same basket."""
 
     def run() -> dict[str, object]:
@@ -65,23 +56,15 @@ def retail(asked: Baseline | Generating, data: Interactions, seed: int) -> Calla
 
 
 def _asked(
-    asked: Baseline | Generating, split: Split, seed: int, without_seen: tuple[bool, ...]
+    asked: Recommending, split: Split, seed: int, without_seen: tuple[bool, ...]
 ) -> tuple[list[np.ndarray], dict[str, object]]:
     """Lists int64 [R, 50] for each way of asking, and the CPU seconds of fitting and of all lists."""
     begun = time.process_time()
-    model = _fitted(asked, split, seed)
-    fitted = time.process_time()
+    model = fitted(asked, split, seed)
+    ready = time.process_time()
     lists = [model.top(split.rows, LENGTH, exclude_seen=each)[0] for each in without_seen]
-    costs = {FIT.name: fitted - begun, SERVE.name: time.process_time() - fitted}
+    costs: dict[str, object] = {FIT.name: ready - begun, SERVE.name: time.process_time() - ready}
     return lists, costs
-
-
-def _fitted(asked: Baseline | Generating, split: Split, seed: int) -> Model:
-    if isinstance(asked, Generating):
-        return fit_generator(split, asked, seed)
-    from ..baselines.fitting import fit
-
-    return fit(split.train, split.items, asked, np.random.default_rng([seed, 17]))
 
 
 def _by_user(
