@@ -15,12 +15,12 @@ PUBLISHED = "Office_Products_5_2016-10-2018-11"
 class Files:
     """The files of a folder; None where one that may be missing is."""
 
-    index: Path
-    """Semantic ids."""
     item: Path
     """Titles and descriptions."""
     valid: Path
     test: Path
+    index: Path | None
+    """Semantic ids."""
     info: Path | None
     """SID, title and id of every item; only compared."""
     train: Path | None
@@ -43,15 +43,15 @@ def files_of(root: Path) -> Files:
         path = one(end)
         if path is None:
             raise UserError(
-                f"{root} has no file *{end}; a folder needs *.index.json, *.item.json, *.valid.csv and *.test.csv."
+                f"{root} has no file *{end}; a folder needs *.item.json, *.valid.csv and *.test.csv."
             )
         return path
 
     return Files(
-        index=needed(".index.json"),
         item=needed(".item.json"),
         valid=needed(".valid.csv"),
         test=needed(".test.csv"),
+        index=one(".index.json"),
         info=one(".info.txt"),
         train=one(".train.csv"),
         vectors=one(".npy"),

@@ -19,7 +19,8 @@ def read_items(files: Files) -> Items:
     """The items in the order of item.json; the text is title and description, the account the brand.
 
     Raises UserError, naming file, item and field, for an item without id, id twice, without title, with a price or
-    vector that is negative or no finite number, and for semantic ids that are not one a product and of one length.
+    vector that is negative or no finite number, and, where there are semantic ids, for ones that are not one a product
+    and of one length.
     """
     pairs = read_pairs(files.item)
     ids = [item for item, _ in pairs]
@@ -32,8 +33,8 @@ def read_items(files: Files) -> Items:
         for title, (_, content) in zip(titles, pairs, strict=True)
     ]
     brands, brand = np.unique([str(content.get("brand") or "") for _, content in pairs], return_inverse=True)
-    sids = read_sids(files.index, ids)
-    if files.info:
+    sids = read_sids(files.index, ids) if files.index else None
+    if files.info and sids is not None:
         _compare(files.info, ids, titles, sid_strings(sids))
     return Items(
         ids=np.array(ids),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from .baselines.config import Baseline
 from .baselines.tiger.config import Tiger
 from .questions import Generating
 
+if TYPE_CHECKING:
+    from .learning.prefer import Reward
+
 Recommending = Baseline | Tiger | Cascade | Generating
 
 
@@ -24,14 +27,24 @@ class Model(Protocol):
         """The k best items of every row, int64 [R, k], and their scores, float32 [R, k]; −1 where a list ends."""
 
 
-def fitted(asked: Recommending, split: Split, seed: int) -> Model:
-    """Fitted to the split's training part alone."""
+def fitted(
+    asked: Recommending,
+    split: Split,
+    seed: int,
+    worth: np.ndarray | None = None,
+    reward: Reward | None = None,
+) -> Model:
+    """Fitted to the split's training part alone.
+
+    worth    float64 [N], the items' value as it is known at serving; it orders lists and is never learned from
+    reward   what scores the lists of preference learning
+    """
     rng = np.random.default_rng([seed, 17])
     match asked:
         case Generating():
             from .generator import fit
 
-            return fit(split, asked, seed)
+            return fit(split, asked, seed, worth, reward)
         case Tiger():
             from .baselines.tiger import model
             from .generator import tokenized
@@ -44,6 +57,7 @@ def fitted(asked: Recommending, split: Split, seed: int) -> Model:
             from .generator import content
             from .sid.vectors import Content
 
-            return cascade.fit(split.train, split.items, content(split, Content(), rng), asked, rng)
+            vectors = content(split, Content(), rng)
+            return cascade.fit(split.train, split.items, vectors, asked, rng, worth)
         case _:
             return fitting.fit(split.train, split.items, asked, rng)

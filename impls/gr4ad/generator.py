@@ -15,7 +15,6 @@ from .baselines.scoring import events
 from .config import Shape
 from .decoder.decoder import Decoder, build
 from .engine.beam import BeamSearch
-from .engine.trie import PrefixTrie
 from .learning.objectives import Objective, objective
 from .learning.prefer import Preference, PreferenceTrainer, Reward
 from .learning.train import Recipe, Supervised, Trainer
@@ -118,8 +117,8 @@ class Training:
         how = Preference(
             _objective(asked), asked.norm, asked.mix, asked.preference_steps, supervised=self.supervised
         )
-        trie = PrefixTrie.of(self.tokens.sids, self.tokens.codes)
-        return PreferenceTrainer(self.first.decoder, self.samples, trie, self.reward, how, self.seed)
+        index = Index.of(self.tokens.sids, self.tokens.codes)
+        return PreferenceTrainer(self.first.decoder, self.samples, index, self.reward, how, self.seed)
 
     def generator(self) -> Generator:
         """The generator as far as it is fitted."""

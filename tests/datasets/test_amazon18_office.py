@@ -181,6 +181,16 @@ def test_users_without_a_history_are_counted_and_left_out(tmp_path: Path) -> Non
     assert len(data.test.rows) == 2 and "eve" not in data.users
 
 
+def test_a_folder_without_semantic_ids_is_read(tmp_path: Path) -> None:
+    shop = Shop()
+    shop.info = [f"<a_{n}><b_1><c_2>\tPen {n}\t{17 + n}" for n in range(5)]
+    folder = shop.write(tmp_path)
+    (folder / "Shop.index.json").unlink()
+    data = load(Request(), folder)
+    check(data)
+    assert data.test.items.sids is None and len(data.test.items) == 5
+
+
 def test_made_up_users_are_like_the_published_rows_and_repeatable() -> None:
     requests = (Request(users=200, products=90), Request(users=200, products=90), Request(200, 90, seed=1))
     first, again, other = (load(request, None) for request in requests)
@@ -343,7 +353,7 @@ def test_a_test_row_older_than_training_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_file_or_with_two_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"has no file \*.index.json; a folder needs"):
+    with pytest.raises(UserError, match=r"has no file \*.item.json; a folder needs"):
         load(Request(), tmp_path)
     folder = Shop().write(tmp_path)
     (folder / "Other.test.csv").write_text("user_id")

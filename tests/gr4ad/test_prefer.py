@@ -7,7 +7,7 @@ import torch
 from gr4ad.test_train import fresh, samples
 from gr4ad.tiny_models import every_id
 
-from remeasure.impls.gr4ad.engine.trie import PrefixTrie
+from remeasure.impls.gr4ad.engine.index import Index
 from remeasure.impls.gr4ad.learning.grpo import GRPO
 from remeasure.impls.gr4ad.learning.norms import gradient_norm
 from remeasure.impls.gr4ad.learning.prefer import Preference, PreferenceTrainer, id_log_p
@@ -15,17 +15,17 @@ from remeasure.impls.gr4ad.learning.preferences import DPO, RSPO, SDPO
 from remeasure.impls.gr4ad.learning.updates import AdamW
 
 CODES = (5, 4, 3)
-TRIE = PrefixTrie.of(every_id().numpy(), CODES)
+INDEX = Index.of(every_id().numpy(), CODES)
 
 
-def likes_a_high_first_code(rows: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-    return 1.0 + ids[..., 0]
+def likes_a_high_first_code(rows: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+    return 1.0 + every_id()[items][..., 0]
 
 
 def trainer(objective, seed: int = 0, **how: object) -> PreferenceTrainer:
     settings = {"lists": 8, "length": 6, "widths": (5, 12, 20), "batch": 8, "adamw": AdamW(rate=3e-3)} | how
     return PreferenceTrainer(
-        fresh(), samples(), TRIE, likes_a_high_first_code, Preference(objective=objective, **settings), seed
+        fresh(), samples(), INDEX, likes_a_high_first_code, Preference(objective=objective, **settings), seed
     )
 
 

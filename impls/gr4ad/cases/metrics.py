@@ -23,3 +23,6 @@ LARGEST = Metric("largest bucket", "", better="lower", kind="count", per="seed")
 BALANCE = Metric("largest cluster / mean", "×", better="lower", kind="count", per="seed")
 """Over distinct vectors, of the two first levels the worse."""
 EMPTY = Metric("empty clusters", "", better="lower", kind="count", per="seed")
+
+REVENUE = Metric("revenue@10", "", better="higher", kind="quality", per="user")
+"""As a share of what the best lists of the simulated world earn."""

@@ -31,6 +31,11 @@ class Index:
     def __len__(self) -> int:
         return len(self.item)
 
+    def first(self, sids: np.ndarray) -> np.ndarray:
+        """The first item of each of the ids int64 [n, T], which must be in the index; int64 [n]."""
+        first: np.ndarray = self.item[np.searchsorted(self.packed, pack(sids, self.trie.codes))]
+        return first
+
     def with_items(self, sids: np.ndarray, items: np.ndarray) -> Index:
         """And these items int64 [n], with ids int64 [n, T]; raises ValueError for one that is in it already."""
         if len(np.unique(items)) < len(items) or np.isin(items, self.item).any():

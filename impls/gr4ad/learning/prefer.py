@@ -14,7 +14,7 @@ from ..decoder.context import Context
 from ..decoder.decoder import Decoder
 from ..decoder.steps import DecoderSteps
 from ..engine.beam import BeamSearch
-from ..engine.trie import PrefixTrie
+from ..engine.index import Index
 from ..requests import Samples
 from .lists import Lists
 from .norms import gradient_norm, weight_for
@@ -25,7 +25,8 @@ from .unified import RunningMean, mismatch, weights
 from .updates import AdamW, Updates
 
 Reward = Callable[[Tensor, Tensor], Tensor]
-"""Rows int64 [B] of the requests and ids int64 [B, n, T] → rewards [B, n], at least 0."""
+"""Rows int64 [B] of the requests and items int64 [B, n] → rewards float32 [B, n], at least 0. Of the items behind an id,
+the first one is rewarded."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,9 @@ class PreferenceTrainer:
     """Preference learning in progress; the reference is the decoder as it was at the beginning."""
 
     def __init__(
-        self, decoder: Decoder, samples: Samples, trie: PrefixTrie, reward: Reward, how: Preference, seed: int
+        self, decoder: Decoder, samples: Samples, index: Index, reward: Reward, how: Preference, seed: int
     ) -> None:
-        self.decoder, self.samples, self.trie, self.reward, self.how = decoder, samples, trie, reward, how
+        self.decoder, self.samples, self.index, self.reward, self.how = decoder, samples, index, reward, how
         self.reference = copy.deepcopy(decoder).eval().requires_grad_(False)
         self.updates = Updates(decoder, how.adamw, seed)
         self.search = BeamSearch(decoder.shape.codes, how.widths, value=False)
@@ -71,7 +72,8 @@ class PreferenceTrainer:
         which = self.updates.which(len(self.samples), self.how.lists, self.samples.upto)
         context, tokens, heavy = self.samples.batch(which)
         ids, log_ref = self._lists(context, tokens)
-        rewards = self.reward(self.samples.row[which], ids)
+        items = torch.from_numpy(self.index.first(ids.flatten(0, 1).numpy())).view(ids.shape[:2])
+        rewards = self.reward(self.samples.row[which], items)
         self.updates.begin()
         lists = Lists(id_log_p(self.decoder, context, ids), rewards, log_ref)
         if self.how.mix == "unified":
@@ -104,7 +106,7 @@ class PreferenceTrainer:
         """Ids int64 [B, n, T], first what happened, and log p_ref [B, n]; no id stands twice in a list."""
         levels = len(self.decoder.shape.codes)
         encoded = self.reference.encode(context)
-        beams = self.search.search(DecoderSteps(self.reference, encoded), self.trie)
+        beams = self.search.search(DecoderSteps(self.reference, encoded), self.index.trie)
         happened = tokens[:, None, :levels]
         able = (beams.log_p > -torch.inf) & (beams.codes != happened).any(-1)
         drawn = torch.multinomial(

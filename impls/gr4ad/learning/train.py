@@ -69,7 +69,9 @@ class Trainer:
     def step(self) -> float:
         """One update; the mean loss of its batch, in nats a sample."""
         self.updates.begin()
-        given = self.samples.batch(self.updates.which(len(self.samples), self.recipe.batch, self.samples.upto))
+        given = self.samples.batch(
+            self.updates.which(len(self.samples), self.recipe.batch, self.samples.upto)
+        )
         loss = self.recipe.supervised.losses(self.decoder, *given).mean()
         return self.updates.apply(loss, self.recipe.factor(self.updates.done))
 
