@@ -11,17 +11,10 @@ from typing import Literal
 
 import numpy as np
 
-from remeasure.contracts import Metric
 from remeasure.datasets.common.interactions import Rows, Split
 
 Slice = Literal["all", "new", "cold"]
 """All targets; those that the row's history lacks; those that never occur in training."""
-
-HR_10 = Metric("HR@10", "", better="higher", kind="quality", per="user")
-HR_50 = Metric("HR@50", "", better="higher", kind="quality", per="user")
-NDCG_10 = Metric("NDCG@10", "", better="higher", kind="quality", per="user")
-VR_50 = Metric("VR@50", "", better="higher", kind="quality", per="user")
-VR_50_RAW = Metric("VR@50, uncapped", "", better="higher", kind="quality", per="user")
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,10 +11,21 @@ from remeasure.datasets.uci_online_retail.request import Request as Retail
 
 from ..baselines.cascade.config import Cascade
 from ..baselines.tiger.config import Tiger
-from ..measures import HR_10, HR_50, NDCG_10, VR_50, VR_50_RAW
 from ..questions import Generating
 from ..tuned import chosen, tuning
-from .metrics import FIT, HR_10_COLD, HR_10_EVERY, NDCG_10_COLD, SERVE, VR_50_EVERY
+from .metrics import (
+    FIT,
+    HR_10,
+    HR_10_COLD,
+    HR_10_EVERY,
+    HR_50,
+    NDCG_10,
+    NDCG_10_COLD,
+    SERVE,
+    VR_50,
+    VR_50_EVERY,
+    VR_50_RAW,
+)
 
 THREE = (0, 1, 2)
 TINY: dict[str, Any] = {

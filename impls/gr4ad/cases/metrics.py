@@ -1,8 +1,14 @@
-"""What the list cases measure beside `measures.py`: slices of the targets, and costs."""
+"""What the cases of quality measure: lists and slices of their targets, ids, costs. `measures.py` defines them."""
 
 from __future__ import annotations
 
 from remeasure.contracts import Metric
+
+HR_10 = Metric("HR@10", "", better="higher", kind="quality", per="user")
+HR_50 = Metric("HR@50", "", better="higher", kind="quality", per="user")
+NDCG_10 = Metric("NDCG@10", "", better="higher", kind="quality", per="user")
+VR_50 = Metric("VR@50", "", better="higher", kind="quality", per="user")
+VR_50_RAW = Metric("VR@50, uncapped", "", better="higher", kind="quality", per="user")
 
 COLD = "user with a cold target"
 HR_10_COLD = Metric("HR@10, cold", "", better="higher", kind="quality", per=COLD)

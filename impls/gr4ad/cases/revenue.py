@@ -11,10 +11,9 @@ from remeasure.datasets.adsim.request import Request
 
 from ..baselines.cascade.config import Cascade
 from ..baselines.config import Popularity
-from ..measures import HR_10, HR_50
 from ..questions import Generating
 from .lists import THREE, TINY
-from .metrics import FIT, REVENUE, SERVE
+from .metrics import FIT, HR_10, HR_50, REVENUE, SERVE
 
 NTP = Generating(history=10, sizes=(256, 32, 32), steps=900)
 TOKEN = replace(NTP, bins=16, order="token")

@@ -25,8 +25,8 @@ from .unified import RunningMean, mismatch, weights
 from .updates import AdamW, Updates
 
 Reward = Callable[[Tensor, Tensor], Tensor]
-"""Rows int64 [B] of the requests and items int64 [B, n] → rewards float32 [B, n], at least 0. Of the items behind an id,
-the first one is rewarded."""
+"""Rows int64 [B] of the requests and items int64 [B, n] → rewards float32 [B, n], at least 0. Of the items behind an
+id the first one is rewarded."""
 
 
 @dataclass(frozen=True)

@@ -9,24 +9,17 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ..config import Inputs, Shape
-from ..decoder.context import Encoded
-from ..decoder.decoder import Decoder, build
 from ..decoder.steps import DecoderSteps
-from ..engine.beam import BeamSearch
 from ..engine.macs import counted
 from ..engine.topk import topk
 from ..questions import Decoding, TopK
-
-ACCOUNTS = CONVERSIONS = CONTENT = 32
-"""Of the context processor, which runs once a request and is not timed."""
+from .drawn import drawn, search_of
 
 
 def decoded(asked: Decoding, seed: int) -> Callable[[], dict[str, object]]:
     """What a round runs: beam search for one request, its X given. The multiplications are counted before."""
-    decoder = _decoder(asked, seed)
-    encoded = _encoded(asked, seed)
-    search = BeamSearch(asked.codes, asked.widths, value=bool(asked.bins))
+    decoder, (encoded,) = drawn(asked, 1, seed)
+    search = search_of(asked, asked.widths)
 
     def request() -> object:
         return search.search(DecoderSteps(decoder, encoded, asked.kv))
@@ -61,21 +54,6 @@ def picked(asked: TopK, seed: int) -> Callable[[], None]:
             topk(scores.flatten(1), keep)
 
     return once
-
-
-def _decoder(asked: Decoding, seed: int) -> Decoder:
-    shape = Shape(
-        asked.codes, asked.bins, asked.d, asked.layers, asked.parallel, asked.heads, asked.fuse, "none"
-    )
-    generator = torch.Generator().manual_seed(seed)
-    return build(shape, Inputs(CONTENT, ACCOUNTS, CONVERSIONS), generator).eval()
-
-
-def _encoded(asked: Decoding, seed: int) -> Encoded:
-    """A context without gaps, as long as it may be."""
-    places = asked.history + 1
-    x = torch.randn(1, places, asked.d, generator=torch.Generator().manual_seed(seed + 1))
-    return Encoded(torch.nn.functional.rms_norm(x, (asked.d,)), torch.ones(1, places, dtype=torch.bool))
 
 
 class _Seen(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -10,8 +10,20 @@ import numpy as np
 from remeasure.datasets.common.interactions import Interactions, Split
 
 from ..arms import Recommending, fitted
-from ..cases.metrics import FIT, HR_10_COLD, HR_10_EVERY, NDCG_10_COLD, SERVE, VR_50_EVERY
-from ..measures import HR_10, HR_50, NDCG_10, VR_50, VR_50_RAW, Judged, judge, kept
+from ..cases.metrics import (
+    FIT,
+    HR_10,
+    HR_10_COLD,
+    HR_10_EVERY,
+    HR_50,
+    NDCG_10,
+    NDCG_10_COLD,
+    SERVE,
+    VR_50,
+    VR_50_EVERY,
+    VR_50_RAW,
+)
+from ..measures import Judged, judge, kept
 
 LENGTH = 50
 

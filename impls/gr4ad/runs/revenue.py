@@ -13,8 +13,8 @@ from remeasure.datasets.adsim.loader import Adsim
 from remeasure.datasets.common.interactions import training_rows
 
 from ..arms import Recommending, fitted
-from ..cases.metrics import FIT, REVENUE, SERVE
-from ..measures import HR_10, HR_50, Ratio, judge
+from ..cases.metrics import FIT, HR_10, HR_50, REVENUE, SERVE
+from ..measures import Ratio, judge
 
 LENGTH, PAID = 50, 10
 NOISE = 0.2

@@ -55,19 +55,23 @@ class Day:
     """s from arrival to answer; a request whose turn comes later than that after its arrival is dropped."""
     window: float = 10.0
     """s between a policy's choices."""
+    hour: float = HOUR
+    """s that an hour lasts; a shorter one keeps the day's shape with fewer requests."""
 
     def __post_init__(self) -> None:
         if not self.rates or not all(0 <= rate < np.inf for rate in self.rates):
             raise UserError("give the requests/s of every hour, each at least 0.")
-        if not (self.slo > 0 and self.window > 0):
-            raise UserError(f"slo is {self.slo} s, the window {self.window} s; give more than 0.")
+        if not (self.slo > 0 and self.window > 0 and self.hour > 0):
+            raise UserError(
+                f"slo is {self.slo} s, the window {self.window} s, an hour {self.hour} s; give more than 0."
+            )
 
     def arrivals(self) -> np.ndarray:
         """float64 [requests], s, ascending: a Poisson process with the hours' rates."""
         rng = np.random.default_rng([0, self.seed])
-        counts = rng.poisson(np.array(self.rates) * HOUR)
+        counts = rng.poisson(np.array(self.rates) * self.hour)
         hour = np.repeat(np.arange(len(counts)), counts)
-        arrivals: np.ndarray = np.sort((hour + rng.random(len(hour))) * HOUR)
+        arrivals: np.ndarray = np.sort((hour + rng.random(len(hour))) * self.hour)
         return arrivals
 
 
@@ -145,7 +149,7 @@ def waits(arrival: np.ndarray, service: np.ndarray, threads: int, patience: floa
 def by_hour(day: Day, machine: Machine, served: Served) -> tuple[Hours, Hours]:
     """What happened in each hour, and in all of the day as lists of one."""
     hours = len(day.rates)
-    hour = np.minimum((served.arrival // HOUR).astype(np.int64), hours - 1)
+    hour = np.minimum((served.arrival // day.hour).astype(np.int64), hours - 1)
     return _summary(day, machine, served, hour, hours), _summary(day, machine, served, hour * 0, 1, hours)
 
 
@@ -164,7 +168,7 @@ def _summary(
     parts = [served.latency[answered & (group == g)] for g in range(groups)]
     worth = np.where(in_time, machine.value[served.width], 0.0)
     return Hours(
-        load=(counts / (HOUR * hours * machine.capacity())).tolist(),
+        load=(counts / (day.hour * hours * machine.capacity())).tolist(),
         width=share(machine.scale[served.width]),
         p95=[float(np.quantile(part, 0.95)) if len(part) else np.nan for part in parts],
         dropped=share(~answered),
