@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from remeasure.datasets.common.interactions import Items, Log, Rows, Split, training_rows
+from remeasure.datasets.common.interactions import Items, Rows, Split, training_rows
 from remeasure.errors import UserError
 
 from .baselines.scoring import events
@@ -19,10 +19,11 @@ from .learning.objectives import Objective, objective
 from .learning.prefer import Preference, PreferenceTrainer, Reward
 from .learning.train import Recipe, Supervised, Trainer
 from .learning.updates import AdamW
-from .learning.value import SampleWeights, ValueBins
+from .learning.value import ValueBins
 from .questions import Generating
 from .recommend import Index, Recommender
-from .requests import Catalogue, Requests, Samples
+from .requests import Catalogue, Requests
+from .samples import Units, samples_of
 from .sid.business import business_of
 from .sid.schemes import tokenizer
 from .sid.vectors import Content, fit_encoder
@@ -81,8 +82,9 @@ class Training:
         self.tokens = tokens or tokenized(split, asked, seed)
         catalogue = Catalogue.of(split.items, self.tokens.vectors, self.tokens.sids)
         rows = training_rows(split.train)
-        self.mean_spent = float(rows.spent().mean()) or 1.0
-        self.samples, self.bins = _samples(rows, catalogue, asked, self.mean_spent)
+        units = Units.fit(rows, asked.bins)
+        self.mean_spent, self.bins = units.mean_spent, units.bins
+        self.samples = samples_of(rows, catalogue, asked, units)
         decoder = build(
             shape_of(asked, self.tokens.codes), catalogue.inputs, torch.Generator().manual_seed(seed)
         )
@@ -184,39 +186,6 @@ def content(split: Split, how: Content, rng: np.random.Generator) -> np.ndarray:
         return split.items.vectors
     encoder = fit_encoder(how, split.items.text[split.known].tolist(), rng)
     return encoder.encode(split.items.text.tolist())
-
-
-def _samples(
-    rows: Rows, catalogue: Catalogue, asked: Generating, mean_spent: float
-) -> tuple[Samples, ValueBins | None]:
-    """All pairs of training, with the token of their value and their weight."""
-    row = rows.row()
-    bins = ValueBins.fit(rows.value, asked.bins) if asked.bins else None
-    spent, deep = rows.spent()[row], _depth(rows.log, rows) > 0
-    weight = SampleWeights.fit(spent, deep).of(spent, deep)
-    token = bins.of(rows.value) if bins else np.zeros(len(row), dtype=np.int64)
-    samples = Samples(
-        Requests.of(rows, catalogue, asked.history, mean_spent),
-        torch.from_numpy(row),
-        torch.from_numpy(rows.item),
-        torch.from_numpy(token),
-        torch.from_numpy(weight.astype(np.float32)),
-        _upto(rows.time[row], asked.half_life) if asked.half_life else None,
-    )
-    return samples, bins
-
-
-def _upto(time: np.ndarray, half_life: float) -> torch.Tensor:
-    """Chances that halve every so many days before the last sample, added up; times in seconds."""
-    chances = np.exp2((time - time.max()) / (86_400.0 * half_life))
-    return torch.from_numpy(np.cumsum(chances) / chances.sum())
-
-
-def _depth(log: Log, rows: Rows) -> np.ndarray:
-    """int64 [T], of training rows, whose targets are the events that follow the history."""
-    within = np.arange(len(rows.item)) - np.repeat(rows.offsets[:-1], np.diff(rows.offsets))
-    depth: np.ndarray = log.depth[rows.end[rows.row()] + within]
-    return depth
 
 
 def _objective(asked: Generating) -> Objective:

@@ -72,6 +72,10 @@ class Generating:
     """Whether samples are weighed by the user's value and by depth (§3)."""
     half_life: float | None = None
     """Days after which a training sample is drawn half as often, back from the last one; None: all alike."""
+    reach: int = 1
+    """How many baskets later an item is still asked for, in training."""
+    reach_decay: float = 0.5
+    """Chance of asking for the basket after next as a multiple of that for the next one, and so on."""
     steps: int = 900
     batch: int = 256
     rate: float = 4e-3
