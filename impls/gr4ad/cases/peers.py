@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from remeasure.contracts import Arm, case
+from remeasure.contracts import Arm, At, case
 
 from ..peers.questions import Generation
 from .speed import CPU, NO_DATA, profiles
@@ -24,7 +24,12 @@ from .speed import CPU, NO_DATA, profiles
         Arm("engine, 128", "ablation", Generation(width=128)),
     ),
     metrics=(CPU,),
-    profiles=profiles({"d": 32, "layers": 2, "heads": 4, "codes": (16, 8, 8), "width": 8, "places": 8}, 6),
+    profiles={
+        **profiles({"d": 32, "layers": 2, "heads": 4, "codes": (16, 8, 8), "width": 8, "places": 8}, 6),
+        "smoke": At(
+            seeds=(0,), rounds=2, evidence="scaled", arms=("transformers.generate, 128", "engine, 128")
+        ),
+    },
     tags=("partial",),
 )
 def generating(arm: Arm, data: Any, seed: int) -> Callable[[], None]:
