@@ -14,13 +14,14 @@ DAYS = 365
 
 
 def simulate(request: Request) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Products and lines with the published columns; about one product in three shares its text with another."""
+    """Products and lines with the published columns; one product in three reads like another of its department."""
     made = purchases(
         Shop(request.households, request.products, DAYS, baskets=12.0, lines=6.0, seed=request.seed)
     )
     rng = np.random.default_rng([8, request.seed])
     count = request.products
-    words = np.array([words.split() for words in made.words])
+    like = _like_another(made.topic, rng)
+    words = np.array([words.split() for words in made.words])[like]
     products = pd.DataFrame(
         {
             "product_id": 1_000 + 3 * np.arange(count),
@@ -28,8 +29,8 @@ def simulate(request: Request) -> tuple[pd.DataFrame, pd.DataFrame]:
             "department": np.char.add("D", made.topic.astype(str)),
             "brand": np.where(rng.random(count) < 0.2, "Private", "National"),
             "product_category": words[:, 0],
-            "product_type": words[:, 0],
-            "package_size": np.where(rng.random(count) < 0.5, "", "16 OZ"),
+            "product_type": np.char.add(np.char.add(words[:, 0], " "), words[:, 1]),
+            "package_size": np.char.add(rng.integers(1, 17, count).astype(str), " OZ")[like],
         }
     )
     lines = made.lines
@@ -48,3 +49,11 @@ def simulate(request: Request) -> tuple[pd.DataFrame, pd.DataFrame]:
         }
     )
     return products, table
+
+
+def _like_another(topic: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """int64 [N], whose text each product has: its own, or, one time in three, that of the one before of its topic."""
+    order = np.argsort(topic, kind="stable")
+    before = np.arange(len(topic))
+    before[order[1:]] = np.where(topic[order[1:]] == topic[order[:-1]], order[:-1], order[1:])
+    return np.where(rng.random(len(topic)) < 1 / 3, before, np.arange(len(topic)))

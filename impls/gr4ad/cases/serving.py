@@ -116,21 +116,23 @@ def cache(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]:
 
 # --- new ads -------------------------------------------------------------------------------------------------------
 
+CATALOGUE = Journey(products=20_000)
+"""Where the real catalogue is out of reach, one that is large enough for the codebooks."""
 SMALL = {"ads": 20, "singles": 2, "sizes": (16, 8, 8), "lists": 8, "iterations": 2}
-"""For the simulated shop, whose texts are few."""
+"""For a simulated shop of few products."""
 TINY_WAY = {**inside("decoding", TINY), **SMALL}
 MINILM = "SID index, put in, MiniLM"
 
 
 @case(
     dataset="complete_journey",
-    request=Journey(),
+    request=CATALOGUE,
     arms=(
         Arm("IVF, built anew", "strawman", Updating("ivf", "built anew", singles=1)),
         Arm("IVF, put in", "ablation", Updating("ivf")),
         Arm("SID index, built anew", "ablation", Updating("sid", "built anew", singles=1)),
         Arm("SID index, put in", "reference", Updating()),
-        Arm(MINILM, "ablation", Updating(encoder="minilm", products=8000, singles=5)),
+        Arm(MINILM, "ablation", Updating(encoder="minilm", before=8000, singles=5)),
     ),
     metrics=(
         Metric("CPU of all new ads", "s", better="lower", kind="time", per="round"),
@@ -141,14 +143,14 @@ MINILM = "SID index, put in, MiniLM"
         "tiny": At(
             seeds=(0,),
             rounds=2,
-            set=TINY_WAY,
+            set={"products": 300, **TINY_WAY},
             arms=("IVF, built anew", "IVF, put in", "SID index, built anew", "SID index, put in"),
             evidence="scaled",
         ),
         "smoke": At(
             seeds=(0,),
             rounds=2,
-            set={"products": 5000, "sizes": (256, 64, 64), "ads": 100},
+            set={"before": 5000, "sizes": (256, 64, 64), "ads": 100},
             arms=("IVF, built anew", "SID index, put in"),
             evidence="scaled",
         ),
@@ -172,7 +174,7 @@ def updates(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]:
 
 @case(
     dataset="complete_journey",
-    request=Journey(),
+    request=CATALOGUE,
     arms=(
         Arm("no updates", "strawman", UnderWay("nowhere")),
         Arm("every 0.25 s, in a process", "reference", UnderWay("process")),
@@ -188,14 +190,14 @@ def updates(arm: Arm, data: Any, seed: int) -> Callable[[], dict[str, object]]:
         "tiny": At(
             seeds=(0,),
             rounds=2,
-            set={**inside("updating", TINY_WAY), "requests": 8},
+            set={"products": 300, **inside("updating", TINY_WAY), "requests": 8},
             arms=("no updates", "every 0.25 s, in a process", "every 0.25 s, in a thread"),
             evidence="scaled",
         ),
         "smoke": At(
             seeds=(0,),
             rounds=2,
-            set={**inside("updating", {"products": 5000, "sizes": (256, 64, 64)}), "requests": 40},
+            set={**inside("updating", {"before": 5000, "sizes": (256, 64, 64)}), "requests": 40},
             evidence="scaled",
         ),
         "standard": At(seeds=FIVE, rounds=5, evidence="scaled"),

@@ -16,7 +16,7 @@ FIVE = (0, 1, 2, 3, 4)
 
 @case(
     dataset="complete_journey",
-    request=Request(),
+    request=Request(products=20_000),
     arms=(
         Arm("RQ-Kmeans", "strawman", Tokenizing("rq")),
         Arm("balanced, falling levels", "ablation", Tokenizing("mr")),

@@ -46,7 +46,7 @@ def shop_of(asked: Updating, data: Interactions, seed: int) -> Shop:
 
     What only differs in how ads are taken in has one shop. Raises UserError for more ads than there are products.
     """
-    return _fitted(asked.encoder, asked.ads, asked.products, asked.sizes, asked.iterations, _Same(data), seed)
+    return _fitted(asked.encoder, asked.ads, asked.before, asked.sizes, asked.iterations, _Same(data), seed)
 
 
 class _Same:

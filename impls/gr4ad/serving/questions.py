@@ -73,8 +73,8 @@ class Updating:
     """New ads."""
     singles: int = 20
     """Updates of one ad each, whose median is taken."""
-    products: int = 0
-    """Products of the catalogue before them that are drawn; 0: all others."""
+    before: int = 0
+    """Products of the catalogue before them, drawn; 0: all others."""
     sizes: tuple[int, int, int] = (1024, 256, 64)
     """Codes of the ids' levels; the last one is a hash."""
     iterations: int = 2
