@@ -183,6 +183,14 @@ def test_a_figure_that_would_divide_by_nothing_is_left_out():
         assert named(report(records, figures=[declared], cases=QUEUE)) == []
 
 
+@pytest.mark.parametrize(("under", "shown"), [([0.0, 2.0], []), ([-1.0, 2.0], [2.0])])
+def test_one_division_by_nothing_is_enough_also_where_the_largest_is_finite(under, shown):
+    records = [record({LATENCY.name: {"ours": [-1.0, 4.0], "slow": under}}, 1, "queue")]
+    declared = figure("f", case="queue", statistic="max", baseline="slow")
+    found = report(records, figures=[declared], cases=QUEUE).figures
+    assert [row.value for row in found if row.name == "f"] == shown
+
+
 def test_sums_of_a_deterministic_case_are_exact_and_of_another_have_an_interval():
     records = [record({STEPS.name: {"ours": [1.0, 2.0 + seed]}}, seed, "queue") for seed in SEEDS]
     declared = figure("f", case="queue", statistic="sum")

@@ -190,7 +190,7 @@ def figure_row(
 
 def command(records: Sequence[Record]) -> str:
     """What to say to measure these blocks again; a folder of one's own data stays the placeholder DIR."""
-    first, *_ = records
+    first = records[0]
     words = ["remeasure", "run", "--system", first.system, "--case", first.case]
     for record in records:
         words += ["--seed", str(record.seed)]
